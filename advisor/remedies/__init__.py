@@ -1,0 +1,189 @@
+"""Plan -> changes to live objects, in place, before the first epoch. One file a remedy, found by being here.
+
+What a remedy's module defines:
+
+    docstring                              its page, with the headings `HEADINGS`
+    Parameters                             frozen pydantic model (`extra="forbid"`), every field with a default
+    CHANGES                                what it touches, from `Part`; a plan never changes one part twice
+    candidates(diagnosis, evidence)        parameterised choices worth trying, most promising first
+    apply(session, parameters)             change the live objects; CannotApply where there is nothing to change
+    took_effect(record, parameters)        whether the record of the run shows the change
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from advisor.errors import PlanError
+from advisor.plan import Plan, Step
+from advisor.record import Json, Record, Task
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+    from torch.utils.data import DataLoader
+
+    from advisor.diagnosis import Diagnosis
+    from advisor.evidence import Evidence
+
+HEADINGS = ("What it does", "When it helps", "When it hurts", "Cost", "References")
+Part = Literal["inputs", "layers", "learning_rate", "schedule", "optimizer", "decay", "epochs", "stopping", "subset"]
+
+
+class Parameters(BaseModel):
+    """What every remedy's parameters have in common: frozen, and no unknown names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Epoch(Protocol):
+    """What a remedy sees at the end of an epoch."""
+
+    number: int
+    score: float | None  # the run's metric, higher is better; None where it was not measured
+
+    def stop(self) -> None:
+        """End the loop after this epoch."""
+
+
+@dataclass
+class Session:
+    """The live objects of a run that is about to begin, and the points at which a remedy may act later.
+
+    model, optimizers, schedulers, loss_fn: the user's own, never replaced
+    train, val: the loaders, where the user gave them or the loop showed them
+    epochs: planned length of the loop; None for an endless one
+    """
+
+    model: nn.Module
+    optimizers: list[Optimizer]
+    schedulers: list[Any]
+    loss_fn: Callable[..., Any] | None = None
+    train: DataLoader[Any] | None = None
+    val: DataLoader[Any] | None = None
+    epochs: int | None = None
+    step_based: bool = False
+    task: Task | None = None
+    batch_changes: list[Callable[[Any], Any]] = field(default_factory=list)
+    step_actions: list[Callable[[int], None]] = field(default_factory=list)
+    epoch_actions: list[Callable[[Epoch], None]] = field(default_factory=list)
+    finish_actions: list[Callable[[], None]] = field(default_factory=list)
+    facts: dict[str, Json] = field(default_factory=dict)
+    _example: Callable[[], tuple[Any, Tensor | None] | None] | None = None
+
+    def on_train_batch(self, change: Callable[[Any], Any]) -> None:
+        """Pass every training batch, as its loader gives it, through `change`."""
+        self.batch_changes.append(change)
+
+    def on_step(self, action: Callable[[int], None]) -> None:
+        """Call `action(step)` after every optimizer step; the first step is 1."""
+        self.step_actions.append(action)
+
+    def on_epoch(self, action: Callable[[Epoch], None]) -> None:
+        """Call `action(epoch)` at the end of every epoch, after its validation."""
+        self.epoch_actions.append(action)
+
+    def on_finish(self, action: Callable[[], None]) -> None:
+        """Call `action()` once when the loop is over, whatever ended it."""
+        self.finish_actions.append(action)
+
+    def note(self, remedy: str, value: Json) -> None:
+        """Leave a fact `remedy.<name>` in the record, for `took_effect`."""
+        self.facts[f"remedy.{remedy}"] = value
+
+    def example(self) -> tuple[Any, Tensor | None] | None:
+        """One training batch (inputs, targets), the user's random state untouched; None if there is none."""
+        return self._example() if self._example is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A loaded remedy."""
+
+    name: str
+    page: str
+    changes: frozenset[str]
+    parameters: type[Parameters]
+    module: ModuleType
+
+    @property
+    def summary(self) -> str:
+        """The page's first paragraph."""
+        return self.page.split("\n\n", 1)[0].replace("\n", " ").strip()
+
+    def candidates(self, diagnosis: Diagnosis, evidence: Evidence) -> list[Plan]:
+        """Plans of this remedy alone, most promising first."""
+        choices: Iterable[Parameters] = self.module.candidates(diagnosis, evidence)
+        return [Plan(steps=(Step(remedy=self.name, parameters=choice.model_dump(mode="json")),)) for choice in choices]
+
+    def apply(self, session: Session, step: Step) -> None:
+        """Raises: CannotApply, PlanError."""
+        self.module.apply(session, self.check(step))
+
+    def took_effect(self, record: Record, step: Step) -> bool:
+        return bool(self.module.took_effect(record, self.check(step)))
+
+    def check(self, step: Step) -> Parameters:
+        """The step's parameters with their types. Raises: PlanError."""
+        try:
+            return self.parameters.model_validate(step.parameters)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"])) or step.remedy
+            raise PlanError(
+                f"{name}: {first['msg']}, found {first['input']!r}",
+                context=f"remedy {step.remedy}",
+                hint=f"it takes {', '.join(self.parameters.model_fields) or 'no parameters'}",
+            ) from error
+
+
+@cache
+def load_remedies() -> dict[str, Remedy]:
+    """All remedies by name."""
+    names = [found.name for found in pkgutil.iter_modules(__path__) if not found.name.startswith("_")]
+    return {name: _load(name) for name in sorted(names)}
+
+
+def check_plan(plan: Plan) -> None:
+    """Raises: PlanError where the plan names an unknown remedy, gives a wrong parameter, or changes one part twice."""
+    known = load_remedies()
+    changed: dict[str, str] = {}
+    for step in plan.steps:
+        if step.remedy not in known:
+            raise PlanError(
+                f"there is no remedy {step.remedy!r}", context="plan", hint=f"expected one of {', '.join(known)}"
+            )
+        remedy = known[step.remedy]
+        remedy.check(step)
+        for part in remedy.changes:
+            if part in changed and part != "layers":
+                raise PlanError(
+                    f"{step.remedy} and {changed[part]} both change the {part}", context="plan", hint="keep one of them"
+                )
+            changed[part] = step.remedy
+
+
+def apply_plan(plan: Plan, session: Session) -> None:
+    """Change the session's live objects in the plan's order. Raises: CannotApply, PlanError."""
+    check_plan(plan)
+    for step in plan.steps:
+        load_remedies()[step.remedy].apply(session, step)
+
+
+def _load(name: str) -> Remedy:
+    module = importlib.import_module(f"{__name__}.{name}")
+    page = inspect.cleandoc(module.__doc__ or "")
+    found = tuple(re.findall(r"^## (.+?)\s*$", page, flags=re.MULTILINE))
+    if found != HEADINGS:
+        raise PlanError(f"expected the headings {HEADINGS}, found {found}", context=name)
+    return Remedy(name, page, frozenset(module.CHANGES), module.Parameters, module)
