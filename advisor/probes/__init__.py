@@ -1,0 +1,68 @@
+"""Small experiments on copies of the model and a few batches -> a table of numbers. One file a probe, found by being here.
+
+What a probe's module defines: a docstring that says what it asks and what it costs, and `run(subject) -> dict`, whose
+result becomes the fact `probe.<name>`. Whoever calls `run_probe` has fenced the user's random state; a probe may draw.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advisor.record import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one training forward of the user's loop got, and the target of its loss."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    target: Tensor | None
+
+    @property
+    def size(self) -> int:
+        """Number of samples: the first dimension of the first tensor."""
+        for value in (*self.args, *self.kwargs.values(), self.target):
+            if isinstance(value, Tensor) and value.dim():
+                return int(value.shape[0])
+        return 1
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Copies of what is being trained; nothing here is the user's own object.
+
+    model:     a copy with the weights from before the first step
+    optimizer: builds an optimizer like the user's (same class, same options) for a copy of the model
+    loss:      outputs, batch -> scalar tensor, the user's loss
+    batches:   training batches as the model got them
+    """
+
+    model: nn.Module
+    optimizer: Callable[[nn.Module], torch.optim.Optimizer]
+    loss: Callable[[Any, Batch], Tensor]
+    batches: Sequence[Batch] = field(default_factory=list)
+
+    def fresh_model(self) -> nn.Module:
+        """A further copy, in train mode."""
+        return copy.deepcopy(self.model).train()
+
+
+@cache
+def known_probes() -> tuple[str, ...]:
+    return tuple(sorted(found.name for found in pkgutil.iter_modules(__path__) if not found.name.startswith("_")))
+
+
+def run_probe(name: str, subject: Subject) -> dict[str, Json]:
+    """Run one probe by its name."""
+    result: dict[str, Json] = importlib.import_module(f"{__name__}.{name}").run(subject)
+    return result
