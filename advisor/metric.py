@@ -1,0 +1,108 @@
+"""A record -> the number a run is judged by: which series, which direction, its value at the end and at its best."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from advisor.errors import AdvisorError
+from advisor.record import Record, RunInfo
+
+Mode = Literal["min", "max"]
+BY_DEFAULT: tuple[tuple[str, Mode], ...] = (
+    ("val_accuracy", "max"),
+    ("val_r2", "max"),
+    ("val_loss", "min"),
+    ("train_loss", "min"),
+)
+FALLING = ("loss", "error", "mse", "mae", "rmse", "perplexity", "nll", "wer", "cer")  # names of what should fall
+LAST_EPOCHS = (
+    3  # averaged into the final score, so that one bad last epoch does not decide (EVIDENCE: use the last few)
+)
+SHORT_RUN = 10  # epochs below which an average over three would mix in the ascent
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A series of the record and whether more or less of it is better."""
+
+    name: str
+    mode: Mode
+
+    @property
+    def sign(self) -> float:
+        """Multiply by it to get a score: higher is better."""
+        return 1.0 if self.mode == "max" else -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run reached, in the metric's own unit.
+
+    epochs: (S,) and values: (S,), every measured epoch
+    final: mean of the last few epochs, or the value at the epoch whose weights were restored; NaN for a run that broke
+    best:  best single epoch, at `best_epoch`
+    """
+
+    metric: Metric
+    epochs: NDArray[np.int64]
+    values: NDArray[np.float64]
+    final: float
+    best: float
+    best_epoch: int
+
+
+def choose(names: Collection[str], info: RunInfo | None = None, prefer: str | None = None) -> Metric:
+    """The metric of a run that has these series: the user's own, else `prefer`, else accuracy or R², else a loss.
+
+    Raises: AdvisorError where the user named one that never appeared, or nothing was measured.
+    """
+    if info is not None and info.metric is not None:
+        if info.metric not in names:
+            raise AdvisorError(
+                f"the metric {info.metric!r} never appeared",
+                context="advisor.watch(metric=…)",
+                hint=f"log it with watch.log({info.metric}=…), or use one of {', '.join(sorted(names)) or 'none'}",
+            )
+        return Metric(info.metric, info.mode or guess_mode(info.metric))
+    if prefer is not None and prefer in names:
+        return Metric(prefer, guess_mode(prefer))
+    for name, mode in BY_DEFAULT:
+        if name in names:
+            return Metric(name, mode)
+    raise AdvisorError(
+        "nothing was measured that could be compared",
+        context="metric",
+        hint="pass val= and loss_fn= to advisor.watch, or log a number and name it with metric=",
+    )
+
+
+def guess_mode(name: str) -> Mode:
+    """Less is better for what is called a loss or an error, more for the rest."""
+    return "min" if any(word in name.lower() for word in FALLING) else "max"
+
+
+def result(record: Record, metric: Metric) -> Result:
+    """What the run reached. Raises: AdvisorError where it has no value of the metric."""
+    series = record.series.get(metric.name)
+    if series is None or not len(series.steps):
+        raise AdvisorError(f"run {record.info.id} has no {metric.name}", hint="it ended before the first measurement")
+    last_of_epoch = {int(e): float(v) for e, v in zip(series.epochs, series.values[:, 0], strict=True)}
+    epochs = np.array(sorted(last_of_epoch), dtype=np.int64)
+    values = np.array([last_of_epoch[int(e)] for e in epochs])
+    finite = np.isfinite(values)
+    restored = record.facts.get("best_weights_epoch")
+    if not finite[-1] or record.info.status == "failed" or "first_non_finite" in record.facts:
+        final = float("nan")
+    elif isinstance(restored, int) and restored in last_of_epoch:
+        final = last_of_epoch[restored]
+    else:
+        final = float(values[-(LAST_EPOCHS if len(values) >= SHORT_RUN else 1) :].mean())
+    if not finite.any():
+        return Result(metric, epochs, values, final, float("nan"), int(epochs[-1]))
+    best = int(np.nanargmax(np.where(finite, metric.sign * values, np.nan)))
+    return Result(metric, epochs, values, final, float(values[best]), int(epochs[best]))
