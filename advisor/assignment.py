@@ -15,11 +15,13 @@ class Rival:
     scores: the baseline's metric by epoch on the same seed, higher is better (losses are negated)
     margin: how far below counts as clear
     patience: epochs in a row
+    metric: the series that `scores` are of; None for the run's own metric
     """
 
     scores: Mapping[int, float]
     margin: float
     patience: int = 3  # a convention: one bad epoch is noise, three in a row are not
+    metric: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,87 @@
+"""How a loop ends: which way it was left, signals on the way, and what is said when it is over."""
+
+from __future__ import annotations
+
+import dis
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from advisor.diagnosis import Diagnosis
+from advisor.record import Status
+from advisor.recording import Recorder
+
+
+class Pruned(SystemExit):
+    """Raised into the loop of a trial that is clearly worse than its rival. Never raised outside of trials."""
+
+
+class Signals:
+    """Whether Ctrl-C came."""
+
+    interrupted = False
+
+
+@contextmanager
+def watched_signals(end: Callable[[], None]) -> Iterator[Signals]:
+    """Complete the record on SIGTERM, and tell Ctrl-C from other exceptions; what the signals do stays as it was.
+
+    Only signals whose handlers are the default ones are taken, only in the main thread, and they are given back.
+    """
+    signals = Signals()
+    if threading.current_thread() is not threading.main_thread():
+        yield signals
+        return
+    taken: dict[int, Any] = {}
+
+    def on_terminate(number: int, _: FrameType | None) -> None:
+        end()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
+        signals.interrupted = True
+        signal.default_int_handler(number, frame)
+
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        taken[signal.SIGTERM] = on_terminate
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        taken[signal.SIGINT] = on_interrupt
+    before = {number: signal.signal(number, handler) for number, handler in taken.items()}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is taken[number]:
+                signal.signal(number, handler)
+
+
+def how_left(frame: FrameType) -> Status:
+    """Whether the loop that held a generator was left on purpose (break, return) or by an exception.
+
+    On purpose, the interpreter stands at the instruction that drops the iterator; an exception unwinds from the
+    instruction that raised.
+    """
+    instruction = dis.opname[frame.f_code.co_code[frame.f_lasti]] if frame.f_lasti >= 0 else ""
+    on_purpose = instruction.startswith(("POP", "END", "SWAP", "RETURN", "STORE", "DELETE"))
+    return "stopped" if on_purpose else "failed"
+
+
+def farewell(recorder: Recorder, diagnosis: Diagnosis | None, *, quiet: bool) -> None:
+    """Print the summary; where the record could not be stored, save it as a file and say where."""
+    saved = recorder.rescue()
+    if saved is not None:
+        print(f"advisor: {recorder.warning}; this run's record was saved as {saved}", file=sys.stderr)
+    if quiet or diagnosis is None:
+        return
+    try:
+        from advisor.report.text import summary
+
+        print(summary(recorder.record(), diagnosis))
+    except Exception as error:  # noqa: BLE001  the fence: a summary that fails must not fail the training
+        print(f"advisor: the summary failed ({type(error).__name__}: {error}); see `advisor report`", file=sys.stderr)

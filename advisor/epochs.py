@@ -1,0 +1,289 @@
+"""The ends of epochs: own validation, the clean pass, what a plan and a trial want, and the record's window.
+
+In a loop that counts steps an "epoch" is a window of steps: it ends when the loop has validated, or when it is full.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map
+from torch.utils.data import DataLoader, IterableDataset
+
+from advisor import metric as metrics
+from advisor.assignment import Assignment
+from advisor.capture import autocast_like, clean_pass, evaluated, own_loss
+from advisor.ending import Pruned
+from advisor.errors import AdvisorError
+from advisor.fence import eager, untouched
+from advisor.instruments import Live
+from advisor.losses import LossCall
+from advisor.observing import Observer
+from advisor.probes import Batch, Subject, run_probe
+from advisor.remedies import Session
+
+WINDOWS = 100  # of a loop that counts steps and says how many: enough points for a curve
+WINDOW = 100  # steps, where it does not say
+
+
+@dataclass
+class EpochEnd:
+    """What a remedy sees at the end of an epoch (`remedies.Epoch`)."""
+
+    number: int
+    score: float | None
+    stopped: bool = False
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+class Epochs:
+    """Counts epochs and closes them."""
+
+    def __init__(self, live: Live, session: Session, initial: nn.Module | None, orders: Assignment | None) -> None:
+        self.live, self.session = live, session
+        self.observer: Observer | None = None  # set once the plan is applied
+        self.stop = False
+        self._initial, self._orders = initial, orders
+        self._items = 0
+        self._steps_before = 0
+        self._began = perf_counter()
+        self._clean_cost = 0.0
+        self._cleaned_at = -1
+        self._own = False  # the loop does not validate: we do
+        self._behind = 0
+        self._fixed = False
+        self._step_based: bool | None = None
+        session._example = self._example
+
+    # ------------------------------------------------------------------------------------------------ for watching
+
+    def begin(self) -> None:
+        if self._items == 0:
+            self._began = perf_counter()
+
+    def end(self) -> None:
+        """An item of the user's iterable is done."""
+        observer, live = self._seen()
+        self._items += 1
+        steps = observer.steps - self._steps_before
+        if self._step_based is None or (self._step_based and steps > self._window()):
+            self._step_based = live.steps_in_epoch <= 1 and not observer.exhausted
+            if self._step_based:
+                live.recorder.info = live.recorder.info.model_copy(update={"step_based": True})
+        full = observer.validated or observer.exhausted or steps >= self._window()
+        if not self._step_based or full:
+            self._close(last=False)
+
+    def finish(self) -> None:
+        """The loop is over, whatever ended it."""
+        observer, live = self._seen()
+        for action in self.session.finish_actions:
+            action()
+        observer.end_epoch()
+        if live.steps_in_epoch or observer.validated:
+            self._close(last=True)
+        elif self._cleaned_at != live.epoch - 1 and live.epoch:
+            live.epoch -= 1
+            self._clean(last=True)
+        observer.tell("finish")
+
+    # ----------------------------------------------------------------------------------------------------- closing
+
+    def _close(self, *, last: bool) -> None:
+        observer, live = self._seen()
+        observer.end_epoch()
+        complete = live.steps_in_epoch > 0
+        live.seconds["total"] = perf_counter() - self._began
+        upcoming, live.step = live.step, observer.steps
+        losses = observer.take_losses()
+        if losses is not None:
+            live.emit("train_loss", "train", losses.mean())
+            if losses.numel() > 1:
+                live.emit("train_loss_std", "train", losses.std())
+        if complete:
+            self._guarded("own validation", self._validate)
+            if live.epoch == 0 or not self._fixed:
+                observer.capture.fix()
+                self._fixed = True
+                self._guarded("probes", self._probe)
+            self._clean(last=last)
+        observer.tell("epoch_end")
+        live.recorder.settle()
+        self._check_finite(losses)
+        self._act()
+        live.recorder.flush()
+        live.step = upcoming
+        live.epoch += 1
+        live.steps_in_epoch, live.samples = 0, 0
+        live.seconds.clear()
+        observer.validated = observer.exhausted = False
+        self._steps_before = observer.steps
+        self._began = perf_counter()
+
+    def _act(self) -> None:
+        """The plan's remedies and the trial's rival, with this epoch's score."""
+        live = self.live
+        rival = self._orders.rival if self._orders else None
+        if not self.session.epoch_actions and rival is None:
+            return
+        end = EpochEnd(live.epoch, self._score(None))
+        for action in self.session.epoch_actions:
+            action(end)
+        self.stop = end.stopped
+        score = self._score(rival.metric) if rival is not None else None
+        if rival is not None and live.epoch in rival.scores:
+            worse = score is None or not math.isfinite(score) or score < rival.scores[live.epoch] - rival.margin
+            self._behind = self._behind + 1 if worse else 0
+            if self._behind >= rival.patience:
+                live.recorder.flush(force=True)
+                raise Pruned(0)
+
+    def _score(self, name: str | None) -> float | None:
+        """This epoch's value of a metric, higher is better: the user's own, else the validation loss, else the score."""
+        buffers, info = self.live.recorder.buffers, self.live.recorder.info
+        try:
+            named = info if name is None else None
+            chosen = metrics.choose([n for n, b in buffers.items() if b.rows], named, prefer=name or "val_loss")
+        except AdvisorError:
+            return None
+        rows = buffers[chosen.name].rows
+        if not rows or rows[-1][1] != self.live.epoch:
+            return None
+        return chosen.sign * float(rows[-1][2][0])
+
+    def _check_finite(self, losses: Tensor | None) -> None:
+        buffer = self.live.recorder.buffers.get("train_loss")
+        if losses is None or buffer is None or not buffer.rows or math.isfinite(buffer.rows[-1][2][0]):
+            return
+        if "first_non_finite" not in self.live.recorder.facts:
+            bad = int((~torch.isfinite(losses)).nonzero()[0])
+            per_step = max(1, round(len(losses) / max(1, self.live.steps_in_epoch)))
+            step = self._steps_before + bad // per_step + 1
+            self.live.fact("first_non_finite", {"where": "loss", "step": step, "epoch": self.live.epoch})
+
+    # ------------------------------------------------------------------------------------------------ our own passes
+
+    def _clean(self, *, last: bool) -> None:
+        """The eval-mode pass over the fixed part, as often as the budget allows, and always at the end."""
+        observer, live = self._seen()
+        again = observer.again
+        affordable = observer.sampling.affords(self._clean_cost, observer.elapsed)
+        if again is None or not observer.capture.batches or not (last or live.epoch == 0 or affordable):
+            return
+        began = perf_counter()
+        try:
+            with observer.paused():
+                calls, entered = clean_pass(live.model, live.layers, observer.capture, again, live.loss_name)
+                with torch.no_grad():
+                    observer.tell("clean", calls, entered)
+        except Exception as error:  # noqa: BLE001  the fence: a model that cannot be called again is not called again
+            live.recorder.problem("clean pass", error)
+            observer.capture.batches.clear()
+        self._clean_cost = perf_counter() - began
+        self._cleaned_at = live.epoch
+
+    def _validate(self) -> None:
+        """Evaluate on `val` where the loop does not."""
+        observer, live = self._seen()
+        if observer.validated:
+            self._own = False
+            return
+        if live.epoch == 0:
+            self._own = live.val is not None
+        loader, again = self.session.val, observer.again
+        if not self._own or loader is None or again is None or isinstance(loader.dataset, IterableDataset):
+            return
+        live.fact("own_evaluation", True)
+        with observer.paused(), untouched(live.model), eager():
+            live.model.eval()
+            for batch in _sequential(loader):
+                call = self._evaluate(batch, again)
+                if call is not None:
+                    observer.tell("validation", call)
+
+    def _evaluate(self, batch: Any, again: Callable[[Any, Any], Any]) -> LossCall | None:
+        observer, live = self._seen()
+        batch = tree_map(lambda leaf: leaf.to(live.device) if isinstance(leaf, Tensor) else leaf, batch)
+        with autocast_like(observer.capture.autocast):
+            if isinstance(batch, dict):
+                return evaluated(live.model(**batch), batch.get("labels"), again, live.loss_name)
+            if isinstance(batch, tuple | list) and len(batch) > 1:
+                return evaluated(live.model(batch[0]), batch[1], again, live.loss_name)
+        return None
+
+    def _probe(self) -> None:
+        """Experiments that a trial asked for, on copies with the weights from before the first step."""
+        observer, live = self._seen()
+        if self._initial is None or self._orders is None or observer.again is None:
+            return
+        again = observer.again
+
+        def loss(outputs: Any, batch: Batch) -> Tensor:
+            return loss_with_graph(outputs, batch, again)
+
+        subject = Subject(self._initial, self._like_the_users, loss, tuple(observer.capture.batches))
+        for probe in self._orders.probes:
+            with observer.paused(), untouched(), torch.enable_grad(), eager():
+                live.fact(f"probe.{probe}", run_probe(probe, subject))
+
+    def _like_the_users(self, model: nn.Module) -> torch.optim.Optimizer:
+        """An optimizer of the class and options of the first one, for a copy of the model."""
+        optimizer = self.live.optimizers[0]
+        options = {k: v for k, v in optimizer.param_groups[0].items() if k in optimizer.defaults}
+        kind: Any = type(optimizer)
+        return kind([p for p in model.parameters() if p.requires_grad], **options)  # type: ignore[no-any-return]
+
+    def _example(self) -> tuple[Any, Tensor | None] | None:
+        """One training batch, read through the data set and not through the loader."""
+        loader = self.session.train
+        if loader is None or isinstance(loader.dataset, IterableDataset):
+            return None
+        with untouched():
+            batch = next(iter(_sequential(loader)), None)
+        if isinstance(batch, tuple | list) and len(batch) > 1 and isinstance(batch[1], Tensor):
+            return batch[0], batch[1]
+        return (batch, None) if batch is not None else None
+
+    # ------------------------------------------------------------------------------------------------------- inside
+
+    def _seen(self) -> tuple[Observer, Live]:
+        assert self.observer is not None  # set by watching before the first epoch
+        return self.observer, self.live
+
+    def _guarded(self, where: str, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001  the fence
+            self.live.recorder.problem(where, error)
+
+    def _window(self) -> int:
+        """Steps of a window in a loop that counts steps."""
+        planned = self.live.recorder.info.epochs
+        return max(1, planned // WINDOWS) if planned else WINDOW
+
+
+def loss_with_graph(outputs: Any, batch: Batch, again: Callable[[Any, Any], Any]) -> Tensor:
+    """The user's loss on a probe's outputs, with its graph."""
+    own = own_loss(outputs)
+    if own is not None:
+        return own
+    logits = outputs if isinstance(outputs, Tensor) else next(o for o in outputs if isinstance(o, Tensor))
+    value = again(logits, batch.target)
+    if not isinstance(value, Tensor):
+        raise TypeError("the loss function of this loop is not known")
+    return value if value.dim() == 0 else value.mean()
+
+
+def _sequential(loader: DataLoader[Any]) -> DataLoader[Any]:
+    """The loader's data in order, by a loader of our own: the user's keeps its workers, its generator and its place."""
+    if loader.batch_size is None:
+        return DataLoader(loader.dataset, batch_size=None, collate_fn=loader.collate_fn)
+    return DataLoader(loader.dataset, batch_size=loader.batch_size, collate_fn=loader.collate_fn)

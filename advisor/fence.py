@@ -1,0 +1,86 @@
+"""Keeps our own work from touching the user's training: random state, modes, buffers and gradients are put back."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def untouched(model: nn.Module | None = None) -> Iterator[None]:
+    """Run our own forward passes inside: afterwards every generator, mode and buffer is as it was.
+
+    Restored: the global generators of torch (CPU and, where initialised, the current accelerator), numpy and random;
+    `training` of every module; buffers that changed (a running average, a counter). Gradients are off inside.
+    """
+    state = _random_state()
+    modes = [(module, module.training) for module in model.modules()] if model is not None else []
+    buffers = _buffers(model) if model is not None else []
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for owner, name, buffer, version, copy in buffers:
+            if owner._buffers.get(name) is not buffer:
+                owner._buffers[name] = buffer
+            if buffer._version != version:
+                with torch.no_grad():
+                    buffer.copy_(copy)
+        _restore(state)
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module that the user wrote: below `torch.compile`, DataParallel and DistributedDataParallel."""
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if not isinstance(inner, nn.Module):
+            wrapper = isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)
+            inner = model.module if wrapper else None
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
+@contextmanager
+def eager() -> Iterator[None]:
+    """Compiled modules run uncompiled inside: an eval pass of ours must not make the user wait for a compilation."""
+    if "torch._dynamo" in sys.modules:
+        with torch.compiler.set_stance("force_eager"):
+            yield
+    else:
+        yield
+
+
+def _buffers(model: nn.Module) -> list[tuple[nn.Module, str, torch.Tensor, int, torch.Tensor]]:
+    return [
+        (module, name, buffer, buffer._version, buffer.detach().clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+
+
+def _random_state() -> dict[str, Any]:
+    state: dict[str, Any] = {"torch": torch.get_rng_state(), "random": random.getstate()}
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        state["cuda"] = torch.cuda.get_rng_state()
+    if "numpy" in sys.modules:
+        state["numpy"] = sys.modules["numpy"].random.get_state()
+    return state
+
+
+def _restore(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["torch"])
+    random.setstate(state["random"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])
+    if "numpy" in state:
+        sys.modules["numpy"].random.set_state(state["numpy"])

@@ -1,0 +1,115 @@
+"""Live torch objects -> numbers. One file an instrument, found by being here.
+
+An instrument's module defines one class `Instrument`-like named in its `instrument = ClassName` line; `watch` makes one
+for each run and calls whichever of the events below it defines. The training loop in events, `*` only on sampled steps:
+
+    start(live)                               once, before the first epoch
+    for each step:
+        step_loss(live, call)              *  a training loss was computed (of every micro-batch)
+        before_step(live, optimizer)       *  gradients are there, parameters not yet changed
+        after_step(live, optimizer)        *  parameters are changed
+        step_end(live)                     *  all optimizers have stepped
+    validation(live, call)                    each loss of the user's validation, or of watch's own
+    clean(live, calls, inputs)                after an eval-mode pass over the fixed part of the training data
+    epoch_end(live)                           after each epoch
+    finish(live)                              once
+
+None of them may synchronise the device, draw a random number, or keep a graph alive: hand tensors to `live.emit`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from advisor.losses import LossCall
+from advisor.record import Json, Phase, Task
+from advisor.recording import Recorder
+
+EVENTS = (
+    "start",
+    "step_loss",
+    "before_step",
+    "after_step",
+    "step_end",
+    "validation",
+    "clean",
+    "epoch_end",
+    "finish",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveLayer:
+    """A module that owns parameters itself."""
+
+    name: str
+    module: nn.Module
+    parameters: tuple[nn.Parameter, ...]
+
+
+@dataclass
+class Live:
+    """What instruments see of a running loop.
+
+    model: as the user wrote it, below any wrapper; layers in the order of `named_modules`
+    step:  optimizer steps so far; epoch: index of the one under way
+    """
+
+    model: nn.Module
+    optimizers: Sequence[Optimizer]
+    layers: Sequence[LiveLayer]
+    recorder: Recorder
+    step: int = 0
+    epoch: int = 0
+    steps_in_epoch: int = 0
+    task: Task | None = None
+    loss_name: str = ""
+    train: DataLoader[Any] | None = None
+    val: DataLoader[Any] | None = None
+    schedulers: list[Any] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)  # of the epoch under way, by phase
+    samples: int = 0  # training samples of the epoch under way
+
+    def emit(self, name: str, phase: Phase, values: Tensor | Sequence[float], axis: tuple[str, ...] = ("",)) -> None:
+        """Record values of shape () or (len(axis),) at this step and epoch."""
+        self.recorder.add(name, phase, self.step, self.epoch, values, axis)
+
+    def fact(self, name: str, value: Json) -> None:
+        self.recorder.fact(name, value)
+
+    @property
+    def device(self) -> torch.device:
+        parameter = next(self.model.parameters(), None)
+        return parameter.device if parameter is not None else torch.device("cpu")
+
+
+@cache
+def known_instruments() -> dict[str, type[Any]]:
+    """Name of the file -> its class."""
+    names = sorted(found.name for found in pkgutil.iter_modules(__path__) if not found.name.startswith("_"))
+    return {name: importlib.import_module(f"{__name__}.{name}").instrument for name in names}
+
+
+def layers_of(model: nn.Module) -> tuple[LiveLayer, ...]:
+    """The modules that own parameters, each parameter once (a shared one belongs to the first)."""
+    seen: set[int] = set()
+    found = []
+    for name, module in model.named_modules():
+        own = tuple(p for p in module.parameters(recurse=False) if id(p) not in seen)
+        seen.update(id(p) for p in own)
+        if own:
+            found.append(LiveLayer(name or type(module).__name__, module, own))
+    return tuple(found)
+
+
+__all__ = ["EVENTS", "Live", "LiveLayer", "LossCall", "known_instruments", "layers_of"]

@@ -1,0 +1,195 @@
+"""Jobs in, measured runs out: no plan is trained twice on one seed, and the budget pays for each training."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from advisor.assignment import Rival
+from advisor.budget import Budget
+from advisor.diagnosis import Diagnosis
+from advisor.errors import AdvisorError
+from advisor.events import RunDone
+from advisor.evidence import Evidence
+from advisor.ledger import Ledger
+from advisor.metric import Metric, Result, result
+from advisor.plan import Plan
+from advisor.record import Record
+from advisor.remedies import load_remedies
+from advisor.rulebook import Rule
+from advisor.store import Store
+
+if TYPE_CHECKING:
+    from advisor.trial import Job, Ran
+
+COMPLETE = ("finished", "stopped")  # the loop came to the end that it wanted
+LONGER = 2.0  # assumed cost of a plan that changes the epochs, until a run has shown it: doubling is the usual step
+
+
+class Executor(Protocol):
+    """Whoever runs trainings: local processes, or anything else that gives one `Ran` for each job."""
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Ran]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One training and its record. cost: in trainings of the baseline's length."""
+
+    ran: Ran
+    record: Record | None
+    cost: float
+
+    @property
+    def pruned(self) -> bool:
+        return self.ran.status == "pruned"
+
+    @property
+    def broken(self) -> bool:
+        """It raised, hung, or never reached `advisor.watch`."""
+        return self.record is None or not (self.pruned or self.ran.status in COMPLETE)
+
+    @property
+    def error(self) -> str:
+        """What was raised, one line; "" where nothing was."""
+        said = self.record.info.error if self.record is not None else None
+        return (said or self.ran.error or ("" if not self.broken else f"the run {self.ran.status}")).strip()
+
+    @property
+    def cannot_apply(self) -> str:
+        """Why the plan found nothing to change in this run; "" where it did."""
+        return self.error.partition("CannotApply: ")[2]
+
+    @property
+    def epochs(self) -> int:
+        return self.record.epochs_seen if self.record is not None else 0
+
+    @property
+    def seconds(self) -> float:
+        """Of the training, without starting the process."""
+        return max(self.ran.seconds - self.ran.start_seconds, 0.0)
+
+    def result(self, metric: Metric) -> Result:
+        """What it reached; all NaN where it broke before its first value."""
+        nothing = Result(metric, np.empty(0, np.int64), np.empty(0), math.nan, math.nan, 0)
+        if self.record is None:
+            return nothing
+        try:
+            found = result(self.record, metric)
+        except AdvisorError:
+            return nothing
+        return dataclasses.replace(found, final=math.nan) if self.broken else found
+
+    def took_effect(self) -> bool:
+        """Whether its record shows every step of its plan."""
+        known, record = load_remedies(), self.record
+        return record is not None and all(known[s.remedy].took_effect(record, s) for s in self.ran.job.plan.steps)
+
+
+class Laboratory:
+    """All runs of a session by plan and seed."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        store: Store,
+        budget: Budget,
+        ledger: Ledger,
+        *,
+        jobs: int,
+        rules: dict[str, Rule],
+        thresholds: dict[str, dict[str, float]],
+    ) -> None:
+        self.store, self.budget, self.ledger, self.jobs = store, budget, ledger, jobs
+        self.rules, self.thresholds = rules, thresholds
+        self.metric: Metric | None = None  # known after the first baseline
+        self._executor = executor
+        self._known: dict[tuple[str, int], Measured] = {}
+        self._baseline: Measured | None = None
+
+    def train(self, jobs: Sequence[Job]) -> list[Measured]:
+        """Run what is not known yet; everything that was asked for, in the order of `jobs`."""
+        missing = [job for job in jobs if self.known(job.plan, job.seed) is None]
+        for ran in self._executor.run(missing) if missing else ():
+            record = self.store.record(ran.run) if ran.run is not None else None
+            measured = Measured(ran, record, self._cost(ran, record))
+            if self._baseline is None:
+                self._baseline = measured
+                self.budget.training_seconds = ran.seconds
+            self._known[_key(ran.job.plan, ran.job.seed)] = measured
+            self.budget.charge(measured.cost)
+            self.ledger.update(spent=self.budget.spent, seconds=self.budget.elapsed)
+            self._tell(measured)
+        return [self._known[_key(job.plan, job.seed)] for job in jobs]
+
+    def known(self, plan: Plan, seed: int) -> Measured | None:
+        """The run of a plan on a seed; one that was stopped early is no measurement of it."""
+        found = self._known.get(_key(plan, seed))
+        return None if found is None or found.pruned else found
+
+    def price(self, plan: Plan) -> float:
+        """What one run of a plan costs, as its runs have shown, or by assumption."""
+        name = plan.model_dump_json()
+        seen = [m.cost for (of, _), m in self._known.items() if of == name and not m.pruned and not m.broken]
+        if seen:
+            return fmean(seen)
+        known = load_remedies()
+        return LONGER if any("epochs" in known[step.remedy].changes for step in plan.steps) else 1.0
+
+    def results(self, plan: Plan, seeds: Iterable[int]) -> list[Result]:
+        """What a plan reached on seeds that are all known."""
+        assert self.metric is not None  # set before anything is compared
+        return [self._known[_key(plan, seed)].result(self.metric) for seed in seeds]
+
+    def diagnosis(self, measured: Measured) -> Diagnosis | None:
+        """What `watch` said of a run at its end; None for a run that left none."""
+        text = self.store.diagnosis(measured.ran.run) if measured.ran.run is not None else None
+        return Diagnosis.model_validate_json(text) if text else None
+
+    def evidence(self, measured: Measured) -> Evidence:
+        assert measured.record is not None  # asked of runs that came to their end
+        return Evidence(measured.record)
+
+    def rival(self, plan: Plan, seed: int, noise: float) -> Rival | None:
+        """What a trial on this seed is stopped against: the second half of a plan's run, and a clear margin.
+
+        Many remedies slow the beginning down, so nothing is stopped before half of the run. Clear is twice the larger
+        of the spread over seeds and the spread between neighbouring epochs: about 5 % of harmless epochs lie below.
+        """
+        known = self.known(plan, seed)
+        if known is None or self.metric is None:
+            return None
+        found = known.result(self.metric)
+        late = slice(len(found.values) // 2, None)
+        values = self.metric.sign * found.values[late]
+        if len(values) < 2 or not np.isfinite(values).all():
+            return None
+        jitter = float(np.std(np.diff(values)))
+        return Rival(dict(zip(found.epochs[late].tolist(), values.tolist(), strict=True)), 2 * max(noise, jitter))
+
+    def _cost(self, ran: Ran, record: Record | None) -> float:
+        """Optimizer steps against the baseline's; the share of its time for a run that never took one."""
+        first = self._baseline
+        if first is None or first.record is None:
+            return 1.0
+        if record is not None and record.last_step and first.record.last_step:
+            return record.last_step / first.record.last_step
+        return min(1.0, ran.seconds / first.ran.seconds) if first.ran.seconds > 0 else 1.0
+
+    def _tell(self, measured: Measured) -> None:
+        score = measured.result(self.metric).final if self.metric is not None else None
+        shown = score if score is not None and math.isfinite(score) else None
+        job, budget = measured.ran.job, self.budget
+        self.ledger.tell(
+            RunDone(job.number, job.plan, job.seed, shown, measured.seconds, budget.spent, budget.trainings)
+        )
+
+
+def _key(plan: Plan, seed: int) -> tuple[str, int]:
+    return plan.model_dump_json(), seed

@@ -1,0 +1,151 @@
+"""A call of a loss function -> its mean, its task, its score; and `advisor.loss` for functions that torch does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advisor.record import Task
+
+CLASSES = {"cross_entropy", "nll_loss", "multi_margin_loss"}
+BINARY = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "soft_margin_loss", "multilabel_soft_margin_loss"}
+PROBABILITIES = {"binary_cross_entropy"}  # a threshold at 0.5 instead of 0
+VALUES = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "gaussian_nll_loss", "poisson_nll_loss"}
+
+
+class WatchedLoss(nn.Module):
+    """A loss function as a module, so that `advisor.watch` sees its inputs and its value."""
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.function = function
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        return self.function(*args, **kwargs)
+
+
+def loss(function: Callable[..., Tensor]) -> WatchedLoss:
+    """Make a loss function of your own visible to `advisor.watch`; call it as before.
+
+    >>> import torch
+    >>> squared = loss(lambda output, target: ((output - target) ** 2).mean())
+    >>> squared(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 1.0]))
+    tensor(2.)
+    """
+    return WatchedLoss(function)
+
+
+@dataclass(frozen=True, slots=True)
+class LossCall:
+    """One call of a loss function by the user's loop.
+
+    value: scalar on its device, detached, a mean over what the loss counts; output, target: detached, None where unknown
+    again: outputs, target -> the same loss on other data, not normalised
+    """
+
+    name: str
+    value: Tensor
+    output: Tensor | None
+    target: Tensor | None
+    again: Callable[[Any, Any], Any]
+
+    @property
+    def size(self) -> int:
+        """Samples in the batch: what weighs this value in the mean of an epoch."""
+        for tensor in (self.target, self.output):
+            if tensor is not None and tensor.dim():
+                return int(tensor.shape[0])
+        return 1
+
+
+def loss_call(name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> LossCall | None:
+    """Normalise a call; None where its value is no tensor."""
+    if not isinstance(value, Tensor):
+        return None
+    output = args[0] if args else kwargs.get("input")
+    target = args[1] if len(args) > 1 else kwargs.get("target")
+    tensors = isinstance(output, Tensor), isinstance(target, Tensor)
+    reduction = kwargs.get("reduction") or getattr(function, "reduction", None)
+    rest_args = args[2:]
+    rest = {key: v for key, v in kwargs.items() if key not in ("input", "target")}
+
+    def again(outputs: Any, targets: Any) -> Any:
+        return function(outputs, targets, *rest_args, **rest)
+
+    again.reduction = reduction  # type: ignore[attr-defined]
+    return LossCall(
+        name,
+        mean_of(value, target if tensors[1] else None, output if tensors[0] else None, reduction),
+        output.detach() if tensors[0] else None,
+        target.detach() if tensors[1] else None,
+        again,
+    )
+
+
+def mean_of(value: Tensor, target: Tensor | None, output: Tensor | None, reduction: str | None) -> Tensor:
+    """The loss as a mean, whatever its reduction was."""
+    value = value.detach()
+    if value.dim():
+        return value.float().mean()
+    counted = target if target is not None else output
+    if reduction == "sum" and counted is not None and counted.numel():
+        return value / counted.numel()
+    return value
+
+
+def task_of(name: str, output: Tensor | None, target: Tensor | None) -> Task | None:
+    """What kind of problem a loss call belongs to; None where it cannot be told."""
+    if output is None or target is None:
+        return None
+    if name in CLASSES:
+        return "multiclass"
+    if name in BINARY:
+        return "binary"
+    integer = not (target.is_floating_point() or target.is_complex())
+    if integer and output.dim() == target.dim() + 1 and output.shape[1] > 1:
+        return "multiclass"
+    if name in VALUES or (not integer and output.is_floating_point() and output.numel() == target.numel()):
+        return "regression"
+    return None
+
+
+def score_sums(task: Task, name: str, output: Tensor, target: Tensor) -> Tensor | None:
+    """What has to be added up over batches for a score, on the device; None where the shapes do not allow one.
+
+    classification: (2,) [right, counted];  regression: (4,) [n, sum y, sum y², sum (y - ŷ)²] over all elements
+    """
+    if task == "multiclass":
+        if target.is_floating_point():  # class probabilities
+            if target.shape != output.shape:
+                return None
+            target = target.argmax(1)
+        if output.dim() < 2:
+            return None
+        predicted = output.argmax(1)
+        if predicted.shape != target.shape:
+            if output.dim() != target.dim() + 1 or output.shape[:-1] != target.shape:
+                return None
+            predicted = output.argmax(-1)
+        counted = target >= 0  # ignore_index is negative by default
+        return torch.stack([((predicted == target) & counted).sum(), counted.sum()]).double()
+    if output.numel() != target.numel() or not output.numel():
+        return None
+    output, target = output.reshape(-1).double(), target.reshape(-1).double()
+    if task == "binary":
+        right = ((output > (0.5 if name in PROBABILITIES else 0.0)) == (target > 0.5)).sum()
+        return torch.stack([right, torch.full_like(right, output.numel())]).double()
+    n = torch.full((), float(output.numel()), dtype=torch.double, device=output.device)
+    return torch.stack([n, target.sum(), (target**2).sum(), ((target - output) ** 2).sum()])
+
+
+def score_from(task: Task, sums: Tensor) -> Tensor:
+    """Accuracy in [0, 1], or R² = 1 - residual / variance (NaN where the targets do not vary), on the device."""
+    if task == "regression":
+        n, total, squares, residual = sums.unbind()
+        return 1 - residual / (squares - total**2 / n)
+    return sums[0] / sums[1]

@@ -1,0 +1,402 @@
+"""The hooks on the training path: what the loop does -> instruments, on sampled steps; a few counters, on every step.
+
+Everything here runs inside the user's loop. Nothing raises, nothing draws a random number, nothing waits for a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from advisor.capture import Capture, current_autocast, evaluated, main_output
+from advisor.instruments import EVENTS, Live, known_instruments
+from advisor.losses import LossCall, loss_call, task_of
+from advisor.sampling import Sampling
+
+CHUNK = 256  # losses kept one by one before they are packed: bounds memory, and the copy is one kernel
+
+
+class InertHook:
+    """What a hook of ours becomes in a copy or a pickle of the user's model: nothing."""
+
+    def __call__(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+class Hook:
+    """A hook that does not travel: copies and pickles of the model get an inert one."""
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        if not torch.compiler.is_compiling():
+            self.function(*args, **kwargs)
+
+    def __reduce__(self) -> tuple[type[InertHook], tuple[()]]:
+        return InertHook, ()
+
+
+class Observer:
+    """One watched loop's ears. `watching` owns the loop's ends and its epochs; this sees what happens inside."""
+
+    def __init__(
+        self,
+        live: Live,
+        model: nn.Module,
+        loss_fn: Callable[..., Any] | None,
+        *,
+        batch_changes: Sequence[Callable[[Any], Any]],
+        step_actions: Sequence[Callable[[int], None]],
+    ) -> None:
+        self.live = live
+        self.sampling = Sampling()
+        self.capture = Capture()
+        self.again: Callable[[Any, Any], Any] | None = None
+        self.validated = False  # in the epoch under way, by the user's loop
+        self.steps = 0  # rounds of optimizer steps that are done
+        self.exhausted = False  # a loader ran to its end since the epoch began
+        self._instruments = {name: kind() for name, kind in known_instruments().items()}
+        self._handlers = {event: self._who_handles(event) for event in EVENTS}
+        self._batch_changes, self._step_actions = batch_changes, step_actions
+        self._handles = self._attach(model, loss_fn)
+        self._model = model
+        self._began = perf_counter()
+        self._paused = 0
+        self._inside = 0  # of the user's loss_fn
+        self._inner_name: str | None = None
+        self._close = True  # this step is sampled
+        self._cost = 0.0
+        self._pending: list[tuple[str, Callable[..., Any], Any, Any, Any]] = []
+        self._forward: tuple[Any, Any, Any] | None = None
+        self._unjudged: tuple[Any, Any] | None = None  # (output, batch) of a validation forward without a loss yet
+        self._losses: list[Tensor] = []
+        self._chunks: list[Tensor] = []
+        self._stepped: set[int] = set()
+        self._mark = self._began
+        self._roles: dict[int, str] = {}
+        for loader, role in ((live.train, "train"), (live.val, "val")):
+            if loader is not None:
+                self._roles[id(loader)] = role
+        self._loader: DataLoader[Any] | None = None
+        self._batch: Any = None
+
+    # ------------------------------------------------------------------------------------------------- for watching
+
+    def tell(self, event: str, *values: Any) -> None:
+        """Call every instrument that defines the event; one that raises is noted and detached."""
+        for name, handler in list(self._handlers[event]):
+            try:
+                handler(self.live, *values)
+            except Exception as error:  # noqa: BLE001  the fence: our error must not become the user's
+                self.live.recorder.problem(f"instrument {name}", error)
+                for handlers in self._handlers.values():
+                    handlers[:] = [pair for pair in handlers if pair[0] != name]
+
+    @contextmanager
+    def paused(self) -> Any:
+        """Not listening: our own passes are under way; their time is charged."""
+        self._paused += 1
+        began = perf_counter()
+        try:
+            yield
+        finally:
+            self._paused -= 1
+            self._mark = perf_counter()
+            self.sampling.charge(self._mark - began)
+
+    def take_losses(self) -> Tensor | None:
+        """(S,) training losses since the last call, on their device."""
+        self._pack()
+        chunks, self._chunks = self._chunks, []
+        return torch.cat(chunks) if chunks else None
+
+    def end_epoch(self) -> None:
+        """Settle what is open."""
+        self._judge_forward()
+        self._loader, self._batch = None, None
+        if self._stepped and len(self.live.optimizers) > 1:
+            self._end_round()
+
+    def detach(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._pending.clear()
+        self._forward = self._unjudged = self._batch = None
+
+    @property
+    def elapsed(self) -> float:
+        return perf_counter() - self._began
+
+    # ----------------------------------------------------------------------------------------------------- the taps
+
+    def heard_batch(self, loader: DataLoader[Any], batch: Any, began: float, ended: float) -> Any:
+        if self._paused:
+            return batch
+        self._inside = 0
+        self._judge_forward()
+        role = self._roles.get(id(loader))
+        training = role == "train" or (role is None and torch.is_grad_enabled() and self._model.training)
+        if training:
+            self.live.seconds["data"] = self.live.seconds.get("data", 0.0) + ended - began
+            self._mark = ended
+            self.live.samples += _size(batch)
+            for change in self._batch_changes:
+                batch = change(batch)
+        self._loader, self._batch = loader, batch
+        return batch
+
+    def heard_exhausted(self, loader: DataLoader[Any]) -> None:
+        if not self._paused:
+            self._judge_forward()
+            if self._roles.get(id(loader)) != "val":
+                self.exhausted = True
+            self._loader, self._batch = None, None
+
+    def heard_loss(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> None:
+        if self._paused:
+            return
+        if self._inside:
+            self._inner_name = name
+            return
+        try:
+            if self._validating():
+                self._unjudged = None
+                call = loss_call(name, function, args, kwargs, value)
+                if call is not None:
+                    self._validation(call)
+            elif torch.is_grad_enabled() and isinstance(value, Tensor) and value.requires_grad:
+                self._pending.append((name, function, args, kwargs, value))
+        except Exception as error:  # noqa: BLE001  the fence
+            self.live.recorder.problem("loss", error)
+
+    def heard_backward(self, root: Tensor, began: float, ended: float) -> None:
+        if self._paused:
+            return
+        seconds = self.live.seconds
+        seconds["backward"] = seconds.get("backward", 0.0) + ended - began
+        seconds["forward"] = seconds.get("forward", 0.0) + began - self._mark
+        try:
+            self._training_loss(root)
+        except Exception as error:  # noqa: BLE001  the fence
+            self.live.recorder.problem("backward", error)
+        self._mark = perf_counter()
+
+    # ---------------------------------------------------------------------------------------------- torch's own hooks
+
+    def _attach(self, model: nn.Module, loss_fn: Callable[..., Any] | None) -> list[Any]:
+        handles: list[Any] = []
+        if getattr(model, "_compiled_call_impl", None) is None:  # hooks on `model.compile()` would be compiled with it
+            handles.append(model.register_forward_hook(Hook(self._after_forward), with_kwargs=True))
+        if isinstance(loss_fn, nn.Module):
+            handles.append(loss_fn.register_forward_pre_hook(Hook(self._before_loss_fn)))
+            handles.append(loss_fn.register_forward_hook(Hook(self._after_loss_fn), with_kwargs=True, always_call=True))
+        for optimizer in self.live.optimizers:
+            handles.append(optimizer.register_step_pre_hook(self._before_step))
+            handles.append(optimizer.register_step_post_hook(self._after_step))
+        return handles
+
+    def _after_forward(self, _: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if self._paused:
+            return
+        if torch.is_grad_enabled() and not self._validating():
+            self._forward = (args, kwargs, output)
+        elif self._validating():
+            self._judge_forward()
+            self._unjudged = (output, self._batch)
+
+    def _before_loss_fn(self, *_: Any) -> None:
+        self._inside += 1
+        self._inner_name = None
+
+    def _after_loss_fn(self, module: nn.Module, args: Any, kwargs: Any, value: Any) -> None:
+        self._inside = max(0, self._inside - 1)
+        if value is not None:
+            name = self._inner_name or getattr(module, "__name__", type(module).__name__)
+            self.heard_loss(name, module, args, kwargs, value)
+
+    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        self._step_began = perf_counter()
+        if self._close and not self._paused:
+            self.tell("before_step", optimizer)
+            now = perf_counter()
+            self._cost += now - self._step_began
+            self._step_began = now
+
+    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        if self._paused:
+            return
+        ended = perf_counter()
+        self.live.seconds["step"] = self.live.seconds.get("step", 0.0) + ended - self._step_began
+        if self._pending:  # a loop without Tensor.backward
+            self._note_pending()
+        if self._close:
+            self.tell("after_step", optimizer)
+        if len(self.live.optimizers) == 1:
+            self._end_round()
+        else:
+            if id(optimizer) in self._stepped:
+                self._end_round()
+            self._stepped.add(id(optimizer))
+            if len(self._stepped) == len(self.live.optimizers):
+                self._end_round()
+        self._mark = perf_counter()
+
+    # ------------------------------------------------------------------------------------------------------- inside
+
+    def _end_round(self) -> None:
+        """All optimizers have stepped once: a step is done."""
+        self._stepped.clear()
+        began = perf_counter()
+        if self._close:
+            self.tell("step_end")
+            self._cost += perf_counter() - began
+            self.sampling.sampled(self._cost, self.steps + 1, began - self._began)
+            self._cost = 0.0
+        self.steps += 1
+        self.live.steps_in_epoch += 1
+        for action in self._step_actions:
+            action(self.steps)
+        self.live.step = self.steps + 1
+        self._close = self.sampling.wants(self.live.step)
+
+    def _training_loss(self, root: Tensor) -> None:
+        pending, self._pending = self._pending, []
+        forward, self._forward = self._forward, None
+        if self._loader is not None and id(self._loader) not in self._roles:
+            self._roles[id(self._loader)] = "train"
+            if self.live.train is None:
+                self.live.train = self._loader
+        capturing = self.live.epoch == 0 and self.capture.wants()
+        if not self._close and not capturing and len(pending) == 1 and self.again is not None:
+            name, function, _, kwargs, value = pending[0]
+            reduction = kwargs.get("reduction") or getattr(function, "reduction", "mean")
+            if reduction == "mean":
+                self._keep(value.detach())
+                if self.live.epoch == 0:
+                    self.capture.offer((), {}, None)
+                return
+        began = perf_counter()
+        call = self._primary(pending, root, forward)
+        self._keep(call.value)
+        if self.live.epoch == 0:
+            self._capture(forward, call)
+        if self._close:
+            self.tell("step_loss", call)
+        self._cost += perf_counter() - began
+
+    def _primary(self, pending: Sequence[Any], root: Tensor, forward: Any) -> LossCall:
+        """The loss of this backward pass: the one loss function that ran, else the value that backward began at."""
+        calls = [c for c in (loss_call(*item) for item in pending) if c is not None]
+        output = main_output(forward[2]) if forward is not None else None
+        first = next((c for c in calls if c.output is not None and c.target is not None), None)
+        if first is None:
+            first = LossCall("", root.detach(), output, self._batch_target(output), _unknown)
+        else:
+            self.again = first.again
+            self._learn_task(first)
+        value = calls[0].value if len(calls) == 1 else root.detach().float().mean()
+        return LossCall(first.name, value, first.output, first.target, first.again)
+
+    def _learn_task(self, call: LossCall) -> None:
+        live = self.live
+        if live.task is None:
+            live.task = task_of(call.name, call.output, call.target)
+            live.loss_name = call.name
+            live.fact("loss", call.name)
+            if live.task is not None:
+                live.recorder.info = live.recorder.info.model_copy(update={"task": live.task})
+
+    def _capture(self, forward: Any, call: LossCall) -> None:
+        if forward is None:
+            self.capture.offer((), {}, None) if self.capture.batches else None
+            return
+        if not self.capture.batches:
+            self.capture.autocast = current_autocast(self.live.device.type) or self.capture.autocast
+        self.capture.offer(forward[0], forward[1], call.target)
+
+    def _note_pending(self) -> None:
+        name, function, args, kwargs, value = self._pending[-1]
+        self._pending.clear()
+        call = loss_call(name, function, args, kwargs, value)
+        if call is not None:
+            self.again = self.again or call.again
+            self._learn_task(call)
+            self._keep(call.value)
+
+    def _keep(self, value: Tensor) -> None:
+        self._losses.append(value)
+        if len(self._losses) >= CHUNK:
+            self._pack()
+
+    def _pack(self) -> None:
+        losses, self._losses = self._losses, []
+        if losses:
+            self._chunks.append(torch.stack([value.float().reshape(()) for value in losses]))
+
+    def _validating(self) -> bool:
+        """Whether what runs now is the user's validation."""
+        role = self._roles.get(id(self._loader)) if self._loader is not None else None
+        if role is not None:
+            return role == "val"
+        if not torch.is_grad_enabled():
+            return self._loader is None or self.live.val is None
+        return self._loader is not None and not self._model.training and self.steps > 0
+
+    def _validation(self, call: LossCall) -> None:
+        if self._loader is not None and id(self._loader) not in self._roles:
+            if "val" in self._roles.values():  # a second one, such as a test set: not what we compare
+                self._roles[id(self._loader)] = "other"
+                return
+            self._roles[id(self._loader)] = "val"
+        self.validated = True
+        self._learn_task(call)
+        self.tell("validation", call)
+
+    def _judge_forward(self) -> None:
+        """A validation forward whose loop computed no loss: judge it by the batch's own target."""
+        unjudged, self._unjudged = self._unjudged, None
+        if unjudged is None or self.again is None:
+            return
+        output, batch = unjudged
+        target = self._batch_target(main_output(output), batch)
+        if target is None:
+            return
+        try:
+            with self.paused(), torch.no_grad():
+                call = evaluated(output, target.to(self.live.device), self.again, self.live.loss_name)
+            if call is not None:
+                self._validation(call)
+        except Exception:  # noqa: BLE001  the batch's second element was no target after all: nothing was seen
+            return
+
+    def _batch_target(self, output: Tensor | None, batch: Any = None) -> Tensor | None:
+        batch = self._batch if batch is None else batch
+        if output is None or not isinstance(batch, tuple | list) or len(batch) < 2:
+            return None
+        target = batch[1]
+        fits = isinstance(target, Tensor) and target.dim() > 0 and target.shape[0] == output.shape[0]
+        return target if fits else None
+
+    def _who_handles(self, event: str) -> list[tuple[str, Callable[..., None]]]:
+        found = [(name, getattr(i, event, None)) for name, i in self._instruments.items()]
+        return [(name, handler) for name, handler in found if handler is not None]
+
+
+def _size(batch: Any) -> int:
+    """Samples in a batch: the first dimension of its first tensor."""
+    first = batch
+    while isinstance(first, tuple | list | dict) and first:
+        first = next(iter(first.values())) if isinstance(first, dict) else first[0]
+    return int(first.shape[0]) if isinstance(first, Tensor) and first.dim() else 0
+
+
+def _unknown(_: Any, __: Any) -> None:
+    """The loss of a loop whose loss function was never seen cannot be computed again."""

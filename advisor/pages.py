@@ -1,0 +1,82 @@
+"""Rules and remedies -> their pages as Markdown, by name. Remedies are read, not imported, so torch is not either."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from advisor.errors import AdvisorError
+from advisor.rulebook import Rule, load_rules
+
+SUGGESTIONS = 3  # names offered for a misspelt one
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page; text is Markdown."""
+
+    name: str
+    kind: Literal["rule", "remedy"]
+    text: str
+
+    @property
+    def summary(self) -> str:
+        """The first sentence."""
+        opening = self.text.split("\n\n", 1)[0].replace("\n", " ").strip()
+        return re.split(r"(?<=[.!?])\s", opening, maxsplit=1)[0]
+
+
+def load_pages(folders: Sequence[Path] = ()) -> dict[str, Page]:
+    """Every page by name: the rules, the user's among them, then the remedies. Raises: RuleError."""
+    rules = {name: Page(name, "rule", _of_rule(rule)) for name, rule in load_rules(folders).items()}
+    remedies = {}
+    for path in sorted((Path(__file__).parent / "remedies").glob("[!_]*.py")):
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        remedies[path.stem] = Page(path.stem, "remedy", f"{inspect.cleandoc(docstring)}\n")
+    return rules | remedies
+
+
+def find_page(pages: Mapping[str, Page], name: str) -> Page:
+    """The page of that name; dashes and spaces count as underscores. Raises: AdvisorError with the closest names."""
+    wanted = re.sub(r"[\s-]+", "_", name.strip().lower())
+    if wanted in pages:
+        return pages[wanted]
+    close = difflib.get_close_matches(wanted, list(pages), n=SUGGESTIONS, cutoff=0.5)  # half of it spelt right
+    hint = f"did you mean {', '.join(close)}?" if close else "`advisor explain` lists them"
+    raise AdvisorError(f"there is no rule or remedy {name!r}", hint=hint)
+
+
+def listing(pages: Mapping[str, Page]) -> RenderableType:
+    """Every name with its first sentence."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for kind, title in (("rule", "Rules"), ("remedy", "Remedies")):
+        table.add_row(Text(title, style="bold"))
+        for page in pages.values():
+            if page.kind == kind:
+                table.add_row(Text(f"  {page.name}"), Text(page.summary))
+    return table
+
+
+def _of_rule(rule: Rule) -> str:
+    """The page, then what only the code knows: the thresholds with their sources, the remedies, what it explains."""
+    lines = [rule.page.rstrip(), ""]
+    if rule.thresholds:
+        lines += ["## Thresholds", ""]
+        for threshold in rule.thresholds:
+            source = threshold.source
+            lines.append(f"- `{threshold.name} = {threshold.default:g}`: {type(source).__name__}, {source.source}")
+        lines += ["", f"Change them in `[tool.advisor.rules.{rule.name}]` of pyproject.toml.", ""]
+    for title, names in (("Needs", rule.needs), ("Remedies", rule.remedies), ("Explains", rule.explains)):
+        if names:
+            lines += [f"## {title}", "", ", ".join(f"`{name}`" for name in names), ""]
+    return "\n".join(lines)

@@ -1,0 +1,166 @@
+"""Numbers from a running loop -> the store, in windows: one copy from the device, one transaction, thinned as it grows."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from advisor.errors import StoreError
+from advisor.record import Buffer, Json, Phase, Record, RunInfo, Sample
+from advisor.store import Store
+
+FLUSH_EVERY = 1.0  # s between transactions: a live screen feels live, and a flush of 2 ms costs 0.2 %
+MOST_PROBLEMS = 20  # internal errors that a record lists: more of them say no more
+
+
+class Recorder:
+    """The record of a run while it grows. Only `settle` copies from the device; only `flush` writes."""
+
+    def __init__(self, info: RunInfo, url: str | None) -> None:
+        self.info = info
+        self.buffers: dict[str, Buffer] = {}
+        self.facts: dict[str, Json] = {}
+        self.problems: list[str] = []
+        self.store, self.warning = _open(url)
+        self._waiting: list[tuple[str, Phase, int, int, Tensor]] = []
+        self._rows: list[Sample] = []
+        self._new_axes: dict[str, tuple[str, ...]] = {}
+        self._new_facts: dict[str, Json] = {}
+        self._thinned: dict[str, tuple[str, int]] = {}
+        self._flushed = time.monotonic()
+        if self.store is not None:
+            try:
+                self.info = info.model_copy(update={"id": self.store.add_run(info)})
+            except StoreError as error:
+                self.store, self.warning = None, str(error)
+
+    def add(
+        self,
+        name: str,
+        phase: Phase,
+        step: int,
+        epoch: int,
+        values: Tensor | Sequence[float],
+        axis: tuple[str, ...] = ("",),
+    ) -> None:
+        """Take one sample. A tensor of shape () or (K,) stays on its device until the window ends."""
+        if name not in self.buffers:
+            self.buffers[name] = Buffer(name, phase, axis)
+            self._new_axes[name] = axis
+        if isinstance(values, Tensor):
+            self._waiting.append((name, phase, step, epoch, values.detach()))
+        else:
+            self._keep(Sample(name, phase, step, epoch, np.asarray(values, dtype=np.float32)))
+
+    def fact(self, name: str, value: Json) -> None:
+        """Set a fact; it is written where it is new or has changed."""
+        if name not in self.facts or self.facts[name] != value:
+            self.facts[name] = value
+            self._new_facts[name] = value
+
+    def problem(self, where: str, error: BaseException) -> None:
+        """Note an exception inside advisor."""
+        if len(self.problems) < MOST_PROBLEMS:
+            frames = traceback.extract_tb(error.__traceback__)
+            at = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+            self.problems.append(f"{where}: {type(error).__name__}: {error}{at}")
+
+    def settle(self) -> None:
+        """Bring what waits on devices over, in one copy a device."""
+        waiting, self._waiting = self._waiting, []
+        by_device: dict[torch.device, list[tuple[str, Phase, int, int, Tensor]]] = {}
+        for item in waiting:
+            by_device.setdefault(item[4].device, []).append(item)
+        for items in by_device.values():
+            flat = torch.cat([item[4].reshape(-1).float() for item in items]).cpu().numpy()
+            ends = np.cumsum([item[4].numel() for item in items])
+            for (name, phase, step, epoch, _), values in zip(items, np.split(flat, ends[:-1]), strict=True):
+                self._keep(Sample(name, phase, step, epoch, values))
+
+    def flush(self, *, force: bool = False, diagnosis: str | None = None) -> None:
+        """Write the window where it is due. A store that is busy is tried again with the next window."""
+        if not force and time.monotonic() - self._flushed < FLUSH_EVERY:
+            return
+        self.settle()
+        self._flushed = time.monotonic()
+        if self.store is None:
+            return
+        try:
+            self.store.write(
+                self.info,
+                self._rows,
+                new_axes=self._new_axes,
+                new_facts=self._new_facts,
+                thinned=self._thinned,
+                problems=self.problems,
+                diagnosis=diagnosis,
+            )
+        except StoreError as error:
+            self.warning = str(error)
+            return
+        self.warning = None
+        self._rows, self._new_axes, self._new_facts, self._thinned = [], {}, {}, {}
+
+    def record(self) -> Record:
+        """What is known so far."""
+        self.settle()
+        series = {name: buffer.series() for name, buffer in self.buffers.items() if buffer.rows}
+        return Record(self.info, series, dict(self.facts), tuple(self.problems))
+
+    def rescue(self) -> Path | None:
+        """Where the store cannot be written at the end: keep the rows as a file of JSON lines, so that nothing is lost."""
+        if self.warning is None:
+            return None
+        path = _fallback_folder() / f"run-{int(self.info.started)}-{self.info.pid}.jsonl"
+        record = self.record()
+        with path.open("w", encoding="utf-8") as file:
+            file.write(json.dumps({"info": self.info.model_dump(mode="json"), "facts": record.facts}) + "\n")
+            for name, series in record.series.items():
+                rows = {"steps": series.steps.tolist(), "epochs": series.epochs.tolist()}
+                values = series.values.astype(float).tolist()
+                line = {"name": name, "phase": series.phase, "axis": series.axis, **rows, "values": values}
+                file.write(json.dumps(line) + "\n")
+        return path
+
+    def _keep(self, sample: Sample) -> None:
+        buffer = self.buffers[sample.name]
+        if not buffer.keeps(sample.step, sample.epoch):
+            return
+        self._rows.append(sample)
+        if buffer.add(sample.step, sample.epoch, _owned(sample.values)):
+            column = "step" if buffer.phase in ("step", "log") else "epoch"
+            self._thinned[sample.name] = (column, buffer.stride)
+            self._rows = [r for r in self._rows if r.name != sample.name or buffer.keeps(r.step, r.epoch)]
+
+
+def _owned(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A copy, where the values are a view that would keep a whole window alive."""
+    return values.copy() if values.base is not None else values
+
+
+def _open(url: str | None) -> tuple[Store | None, str | None]:
+    """The store that was asked for; else one in the temporary folder, so that the record of a long run is not lost."""
+    try:
+        return Store(url), None
+    except StoreError as error:
+        warning = str(error)
+    try:
+        return Store(str(_fallback_folder() / "advisor.db")), warning
+    except (StoreError, OSError):
+        return None, warning
+
+
+def _fallback_folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"advisor-{getpass.getuser()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder

@@ -1,0 +1,41 @@
+"""Which steps are looked at closely, so that watching stays inside its share of the training's time."""
+
+from __future__ import annotations
+
+BUDGET = 0.01  # of the run's time (DESIGN.md)
+GRACE = 0.1  # s in all that may be spent before the budget binds: nobody waits for it, and a short run is seen whole
+FIRST_STEPS = 8  # looked at closely in every run: most wiring faults show there (issue: structural facts)
+WIDEST = 2**16
+
+
+class Sampling:
+    """Sampled are the first steps, then those whose number is a multiple of `interval`, a power of two.
+
+    `spent` grows by what our work on a sampled step costs; from it and the length of a step follows the interval.
+    """
+
+    def __init__(self, budget: float = BUDGET, grace: float = GRACE) -> None:
+        self.interval = 8  # a convention: 12 samples in an epoch of 100 steps
+        self.spent = 0.0
+        self._budget, self._grace = budget, grace
+        self._cost = 0.0  # s of one sampled step, smoothed
+
+    def wants(self, step: int) -> bool:
+        return step <= FIRST_STEPS or step % self.interval == 0
+
+    def charge(self, seconds: float) -> None:
+        """Our work outside of steps."""
+        self.spent += seconds
+
+    def sampled(self, cost: float, steps: int, elapsed: float) -> None:
+        """A sampled step cost `cost` s; `steps` have taken `elapsed` s in all."""
+        self.spent += cost
+        self._cost = cost if not self._cost else 0.8 * self._cost + 0.2 * cost  # smoothed over about five samples
+        if self.spent > self._grace and steps:
+            step_time = max(1e-9, (elapsed - self.spent) / steps)
+            while self._cost > self._budget * self.interval * step_time and self.interval < WIDEST:
+                self.interval *= 2
+
+    def affords(self, cost: float, elapsed: float) -> bool:
+        """Whether work of `cost` s fits now."""
+        return self.spent + cost <= self._grace + self._budget * elapsed

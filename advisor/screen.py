@@ -1,0 +1,112 @@
+"""A record under way and its diagnosis so far -> the panel of `advisor run`, and its line an epoch. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from advisor.diagnosis import Diagnosis
+from advisor.evidence import SCORES
+from advisor.record import Record, RunInfo, scalars
+from advisor.report.wording import clean, duration, number
+
+BARS = "▁▂▃▄▅▆▇█"
+WIDTH = 40  # characters of a curve: fits beside its name and value on 80 columns
+MOST_FINDINGS = 3  # on the live screen; the report has them all
+TIMES = 12  # columns beside the progress bar for the time that passed and the time left
+
+
+def panel(script: str, record: Record | None, diagnosis: Diagnosis | None, now: float) -> RenderableType:
+    """The live screen at the time `now` (s since 1970)."""
+    if record is None:
+        return Panel(Text("waiting for advisor.watch …", style="dim"), title=script, title_align="left")
+    info = record.info
+    parts: list[RenderableType] = [_progress(record, now), _curves(record), *_findings(diagnosis)]
+    if record.problems:
+        parts.append(Text(f"{len(record.problems)} problem(s) inside advisor; the training is not affected", "yellow"))
+    return Panel(Group(*parts), title=f"{script} · run {info.id} · {info.status}", title_align="left")
+
+
+def epoch_line(record: Record, epoch: int, now: float) -> str:
+    """ "epoch 3 of 20  train_loss 0.312  val_loss 0.402  val_accuracy 0.871  12 s left"."""
+    of = f" of {record.info.epochs}" if record.info.epochs is not None else ""
+    values = [(name, dict(scalars(record, name)).get(epoch)) for name in curve_names(record)]
+    numbers = [f"{name} {number(value)}" for name, value in values if value is not None]
+    left = time_left(record.info, epoch + 1, now)
+    at_the_end = epoch + 1 == record.epochs_seen and left is not None and left > 0
+    return "  ".join([f"epoch {epoch + 1}{of}", *numbers, *([f"{duration(left)} left"] if at_the_end and left else [])])
+
+
+def curve_names(record: Record) -> list[str]:
+    """The series that a reader follows: training and validation loss, the scores, the user's own metric."""
+    score = SCORES.get(record.info.task or "", "accuracy")
+    wanted = ["train_loss", "val_loss", f"train_{score}", f"val_{score}", record.info.metric]
+    return [name for name in dict.fromkeys(wanted) if name is not None and name in record.series]
+
+
+def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
+    """Values over time as bars from their least to their greatest; × where one is not finite.
+
+    >>> sparkline([0, 1, 2, 3, 4, 5, 6, 7])
+    '▁▂▃▄▅▆▇█'
+    """
+    if len(values) > width:
+        values = [values[round(i * (len(values) - 1) / (width - 1))] for i in range(width)]
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = (min(finite), max(finite)) if finite else (0.0, 0.0)
+    steps = (len(BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BARS[round((value - low) * steps)] if math.isfinite(value) else "×" for value in values)
+
+
+def time_left(info: RunInfo, done: int, now: float) -> float | None:
+    """Seconds until the loop's planned end at the pace so far; None where that is not known."""
+    if info.epochs is None or done < 1 or info.status != "running":
+        return None
+    return max(0.0, (now - info.started) / done * (info.epochs - done))
+
+
+def _progress(record: Record, now: float) -> RenderableType:
+    info, done = record.info, record.epochs_seen
+    row = Table.grid(padding=(0, 2))
+    running = (info.ended or now) - info.started
+    if info.epochs is None:
+        row.add_row(f"epoch {done}", f"step {record.last_step}", duration(running))
+        return row
+    left = time_left(info, done, now)
+    row.add_row(
+        f"epoch {done} of {info.epochs}",
+        ProgressBar(total=max(info.epochs, 1), completed=done, width=WIDTH - TIMES),
+        duration(running),
+        f"{duration(left)} left" if left is not None else "",
+    )
+    return row
+
+
+def _curves(record: Record) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for name in curve_names(record):
+        values = [value for _, value in scalars(record, name)]
+        if values:
+            table.add_row(Text(clean(name)), number(values[-1]), Text(sparkline(values), style="cyan"))
+    return table
+
+
+def _findings(diagnosis: Diagnosis | None) -> Iterator[RenderableType]:
+    if diagnosis is None:
+        return
+    yield Text("")
+    for finding in diagnosis.findings[:MOST_FINDINGS]:
+        yield Text.assemble((finding.rule, "bold red"), (f"  {finding.confidence:.2f}", "dim"))
+        yield Text(f"  {clean(finding.message)}")
+    more = len(diagnosis.findings) - MOST_FINDINGS
+    if more > 0:
+        yield Text(f"  and {more} more", style="dim")
+    if not diagnosis.findings:
+        yield Text("nothing found so far" if diagnosis.status == "healthy" else diagnosis.reason, style="dim")
+    yield Text(diagnosis.counts, style="dim")

@@ -1,0 +1,65 @@
+"""A script's path and arguments -> it runs as `python script.py` would. What `advisor run` starts as a child process.
+
+    python -m advisor.script train.py --lr 0.1
+
+A wrong call of advisor in it is one message and its exit code; what the script itself raises is its own traceback,
+without our frames, and exit code 1.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from advisor.errors import AdvisorError, ScriptError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+def find(script: Path) -> Path:
+    """The script's absolute path. Raises: ScriptError where there is no such file."""
+    if script.is_file():
+        return script.absolute()
+    what = "this is a folder" if script.is_dir() else "there is no such file"
+    near = sorted(path.name for path in script.absolute().parent.glob("*.py"))
+    hint = f"the Python files here are {', '.join(near)}" if near else f"the working directory is {Path.cwd()}"
+    raise ScriptError(f"expected a Python script, but {what}", context=str(script), hint=hint)
+
+
+def show(error: AdvisorError) -> None:
+    """The message and the next move, on stderr."""
+    print(f"error: {error.context + ': ' if error.context else ''}{error.what}", file=sys.stderr)
+    if error.hint:
+        print(f"hint:  {error.hint}", file=sys.stderr)
+
+
+def main(command: Sequence[str]) -> int:
+    """Run `command` (the script's path, then its arguments); the exit code."""
+    path = Path(command[0])
+    sys.argv = list(command)
+    sys.path[0] = str(path.absolute().parent)
+    module = ModuleType("__main__")
+    module.__file__ = str(path)
+    sys.modules["__main__"] = module  # pickle and multiprocessing look for the script's classes there
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    except AdvisorError as error:
+        if os.environ.get("ADVISOR_DEBUG"):
+            raise
+        show(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001  the script's own, shown as Python shows it
+        ours = error.__traceback__
+        traceback.print_exception(error.with_traceback(ours.tb_next if ours is not None else None))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,155 @@
+"""While a watched loop runs: torch's loss functions, `Tensor.backward` and `DataLoader.__iter__` tell who listens.
+
+Installed by the first listener, restored by the last one, on every way out. In compiled regions the taps step aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import wraps
+from time import perf_counter
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import DataLoader
+
+LOSSES = (
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
+    "cosine_embedding_loss",
+    "cross_entropy",
+    "ctc_loss",
+    "gaussian_nll_loss",
+    "hinge_embedding_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "margin_ranking_loss",
+    "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
+    "nll_loss",
+    "poisson_nll_loss",
+    "smooth_l1_loss",
+    "soft_margin_loss",
+    "triplet_margin_loss",
+)
+
+
+class Listener(Protocol):
+    """Who is told. None of these may raise."""
+
+    def heard_loss(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> None: ...
+
+    def heard_backward(self, root: Tensor, began: float, ended: float) -> None: ...
+
+    def heard_batch(self, loader: DataLoader[Any], batch: Any, began: float, ended: float) -> Any:
+        """What the loop gets in the place of `batch`."""
+
+    def heard_exhausted(self, loader: DataLoader[Any]) -> None: ...
+
+
+_listeners: list[Listener] = []
+_originals: dict[str, Any] = {}
+
+
+def listen(listener: Listener) -> None:
+    """Begin to tell a listener."""
+    if not _listeners:
+        _install()
+    _listeners.append(listener)
+
+
+def leave(listener: Listener) -> None:
+    """Stop telling it; with the last one torch's own functions are back."""
+    if listener in _listeners:
+        _listeners.remove(listener)
+        if not _listeners:
+            _uninstall()
+
+
+def _install() -> None:
+    for name in LOSSES:
+        original = getattr(functional, name)
+        _originals[name] = original
+        setattr(functional, name, _tapped_loss(name, original))
+    _originals["backward"] = Tensor.backward
+    _originals["__iter__"] = DataLoader.__iter__
+    Tensor.backward = _tapped_backward(Tensor.backward)  # type: ignore[method-assign]
+    DataLoader.__iter__ = _tapped_iter(DataLoader.__iter__)  # type: ignore[method-assign]
+
+
+def _uninstall() -> None:
+    for name in LOSSES:
+        setattr(functional, name, _originals[name])
+    Tensor.backward = _originals["backward"]  # type: ignore[method-assign]
+    DataLoader.__iter__ = _originals["__iter__"]  # type: ignore[method-assign]
+    _originals.clear()
+
+
+def _tapped_loss(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def loss(*args: Any, **kwargs: Any) -> Any:
+        value = original(*args, **kwargs)
+        if not torch.compiler.is_compiling():
+            for listener in _listeners:
+                listener.heard_loss(name, original, args, kwargs, value)
+        return value
+
+    return loss
+
+
+def _tapped_backward(original: Callable[..., None]) -> Callable[..., None]:
+    @wraps(original)
+    def backward(self: Tensor, *args: Any, **kwargs: Any) -> None:
+        if torch.compiler.is_compiling():
+            return original(self, *args, **kwargs)
+        began = perf_counter()
+        original(self, *args, **kwargs)
+        ended = perf_counter()
+        for listener in _listeners:
+            listener.heard_backward(self, began, ended)
+        return None
+
+    return backward
+
+
+def _tapped_iter(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    def iterate(self: DataLoader[Any]) -> Any:
+        return _Batches(self, original(self))
+
+    return iterate
+
+
+class _Batches:
+    """The loader's own iterator, timed. Everything but `next` is the iterator's."""
+
+    def __init__(self, loader: DataLoader[Any], iterator: Any) -> None:
+        self._loader = loader
+        self._iterator = iterator
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        began = perf_counter()
+        try:
+            batch = next(self._iterator)
+        except StopIteration:
+            for listener in _listeners:
+                listener.heard_exhausted(self._loader)
+            raise
+        ended = perf_counter()
+        for listener in _listeners:
+            batch = listener.heard_batch(self._loader, batch, began, ended)
+        return batch
+
+    def __len__(self) -> int:
+        return len(self._iterator)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._iterator, name)

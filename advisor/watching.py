@@ -1,0 +1,355 @@
+"""`advisor.watch`: the user's loop in, the same loop out, and a complete record beside it on every way out."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+import platform
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from itertools import count
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from advisor import assignment, ending, taps
+from advisor.config import load_config
+from advisor.diagnosis import Diagnosis, diagnose
+from advisor.epochs import Epochs
+from advisor.errors import AdvisorError
+from advisor.evidence import Evidence
+from advisor.fence import unwrapped
+from advisor.instruments import Live, layers_of
+from advisor.observing import Observer
+from advisor.plan import Plan, as_plan
+from advisor.record import Layer, Record, RunInfo, Status
+from advisor.recording import Recorder
+from advisor.remedies import Session, apply_plan, check_plan
+from advisor.rulebook import load_rules
+
+T = TypeVar("T")
+
+
+def watch(
+    iterable: Iterable[T],
+    model: nn.Module,
+    optimizer: Optimizer | Sequence[Optimizer],
+    loss_fn: Callable[..., Any] | None = None,
+    *,
+    train: Iterable[Any] | None = None,
+    val: Iterable[Any] | None = None,
+    scheduler: Any = None,
+    metric: str | None = None,
+    mode: Literal["min", "max"] | None = None,
+    plan: Plan | str | Path | None = None,
+    report: bool = True,
+    name: str | None = None,
+) -> Watch[T]:
+    """Watch a training loop: iterate over the result in the place of `iterable`.
+
+        for epoch in advisor.watch(range(20), model, optimizer, loss_fn, train=train_loader, val=val_loader):
+            ...  # the loop as it was
+
+    iterable:  epochs, or steps; may be endless
+    optimizer: one, or a list of them
+    loss_fn:   torch's loss functions are seen without it; give a loss of your own, as a module or by `advisor.loss`
+    train:     the training loader; found by watching where absent
+    val:       the validation loader; where the loop never validates, `watch` evaluates on it itself
+    scheduler: one, or a list of them
+    metric:    what counts: a name that the loop gives to `watch.log`, or a series of the record; mode "min" or "max"
+    plan:      a plan of `advisor fix`, or its file: applied in place before the first epoch
+    report:    print a summary at the end
+
+    Raises: AdvisorError before the first epoch, for arguments that cannot be used; never once the training runs.
+    """
+    optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
+    _check(model, optimizers, train, mode)
+    return Watch(
+        iterable,
+        model,
+        optimizers,
+        loss_fn,
+        train=train,
+        val=val,
+        schedulers=scheduler if isinstance(scheduler, list) else [scheduler] if scheduler is not None else [],
+        info=_describe(iterable, model, name, metric, mode),
+        plan=as_plan(plan),
+        report=report,
+    )
+
+
+class Watch(Generic[T]):
+    """A loop that is watched. Made by `watch`; iterate over it once."""
+
+    def __init__(
+        self,
+        iterable: Iterable[T],
+        model: nn.Module,
+        optimizers: list[Optimizer],
+        loss_fn: Callable[..., Any] | None,
+        *,
+        train: Iterable[Any] | None,
+        val: Iterable[Any] | None,
+        schedulers: list[Any],
+        info: RunInfo,
+        plan: Plan,
+        report: bool,
+    ) -> None:
+        self._iterable, self._model, self._loss_fn, self._report = iterable, model, loss_fn, report
+        self._orders = assignment.current()
+        self._plan = plan + (self._orders.plan if self._orders else Plan())
+        check_plan(self._plan)
+        self._session = Session(
+            unwrapped(model),
+            optimizers,
+            schedulers,
+            loss_fn,
+            train if isinstance(train, DataLoader) else None,
+            val if isinstance(val, DataLoader) else None,
+            info.epochs,
+            info.step_based,
+        )
+        self._info = info.model_copy(update={"plan": self._plan.model_dump(mode="json") if self._plan else None})
+        self._recorder: Recorder | None = None
+        self._observer: Observer | None = None
+        self._epochs: Epochs | None = None
+        self._diagnosis: Diagnosis | None = None
+        self._begun = False
+
+    def __len__(self) -> int:
+        if not isinstance(self._iterable, Sized):
+            raise TypeError(f"{type(self._iterable).__name__} has no len()")
+        return len(self._iterable)
+
+    def __iter__(self) -> Iterator[T]:
+        if self._begun:
+            raise AdvisorError(
+                "this loop was already watched", context="advisor.watch", hint="call it anew for each loop"
+            )
+        self._begun = True
+        if _other_rank():
+            return self._pass_through()
+        return self._watched()
+
+    def log(self, **values: float) -> None:
+        """Add numbers of your own to the record, at this step."""
+        if self._recorder is None or self._observer is None:
+            return
+        live = self._observer.live
+        for key, value in values.items():
+            try:
+                number = value if isinstance(value, torch.Tensor) and value.numel() == 1 else [float(value)]
+                self._recorder.add(key, "log", self._observer.steps, live.epoch, _flat(number))
+            except Exception as error:  # noqa: BLE001  the fence: what cannot be logged is noted
+                self._recorder.problem(f"watch.log({key}=…)", error)
+
+    @property
+    def record(self) -> Record:
+        """Everything that was measured so far."""
+        if self._recorder is None:
+            return Record(self._info)
+        return self._recorder.record()
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """What the rules say of the record so far. Raises: AdvisorError for broken rules or settings of the user's."""
+        if self._diagnosis is not None:
+            return self._diagnosis
+        config = load_config()
+        rules = {k: v for k, v in load_rules(config.rules_folders).items() if k not in config.disabled}
+        return diagnose(Evidence(self.record), rules, config.thresholds)
+
+    # ------------------------------------------------------------------------------------------------------ the loop
+
+    def _pass_through(self) -> Iterator[T]:
+        """On the other ranks of a distributed run: the plan, and nothing else."""
+        apply_plan(self._plan, self._session)
+        yield from self._items()
+
+    def _watched(self) -> Iterator[T]:
+        self._begin()
+        epochs, observer = self._epochs, self._observer
+        assert epochs is not None  # mypy: _begin sets both
+        assert observer is not None
+        status: Status = "failed"
+        with ending.watched_signals(lambda: self._end("interrupted")) as signals:
+            try:
+                for item in self._items():
+                    epochs.begin()
+                    yield item
+                    epochs.end()
+                    if epochs.stop:
+                        break
+                status = "finished"
+            except GeneratorExit:
+                status = "interrupted" if signals.interrupted else ending.how_left(sys._getframe(1))
+                raise
+            except ending.Pruned:
+                status = "pruned"
+                raise
+            finally:
+                self._end(status)
+
+    def _begin(self) -> None:
+        orders = self._orders
+        if orders is not None:
+            given = {"seed": orders.seed, "session": orders.session, "trial": orders.trial}
+            self._info = self._info.model_copy(update={**given, "name": orders.name or self._info.name})
+        recorder = self._recorder = Recorder(self._info, orders.store if orders else None)
+        model = self._session.model
+        initial = copy.deepcopy(model) if orders is not None and orders.probes else None
+        live = Live(model, self._session.optimizers, layers_of(model), recorder)
+        live.step, live.train, live.val = 1, self._session.train, self._session.val
+        live.schedulers = self._session.schedulers
+        self._epochs = Epochs(live, self._session, initial, orders)
+        try:
+            apply_plan(self._plan, self._session)
+        except AdvisorError as error:
+            recorder.info = recorder.info.model_copy(
+                update={"status": "failed", "error": f"{type(error).__name__}: {error}", "ended": time.time()}
+            )
+            recorder.flush(force=True)
+            raise
+        live.layers = layers_of(model)
+        recorder.info = recorder.info.model_copy(
+            update={"layers": tuple(_layer(x.name, x.module) for x in live.layers), "epochs": self._session.epochs}
+        )
+        for key, value in self._session.facts.items():
+            recorder.fact(key, value)
+        session = self._session
+        self._observer = Observer(
+            live,
+            self._model,
+            self._loss_fn,
+            batch_changes=session.batch_changes,
+            step_actions=session.step_actions,
+        )
+        self._epochs.observer = self._observer
+        taps.listen(self._observer)
+        self._observer.tell("start")
+        recorder.flush(force=True)
+
+    def _items(self) -> Iterator[T]:
+        """The user's own items; a plan that changes the number of epochs cuts or continues them."""
+        planned = self._session.epochs if self._session.epochs != self._info.epochs else None
+        last: Any = None
+        given = 0
+        for item in self._iterable:
+            if planned is not None and given >= planned:
+                return
+            last, given = item, given + 1
+            yield item
+        step = self._iterable.step if isinstance(self._iterable, range) else 1
+        if planned is not None and isinstance(last, int):
+            for more in count(1):
+                if given >= planned:
+                    return
+                given += 1
+                yield last + more * step  # type: ignore[misc]  # T is int here
+
+    def _end(self, status: Status) -> None:
+        """Complete the record, whatever ended the loop. Never raises; a second call does nothing."""
+        recorder, observer, epochs = self._recorder, self._observer, self._epochs
+        if recorder is None or observer is None or epochs is None or recorder.info.ended is not None:
+            return
+        taps.leave(observer)
+        observer.detach()
+        recorder.info = recorder.info.model_copy(update={"status": status, "ended": time.time()})
+        try:
+            epochs.finish()
+            for key, value in self._session.facts.items():
+                recorder.fact(key, value)
+            recorder.settle()
+        except Exception as error:  # noqa: BLE001  the fence
+            recorder.problem("end", error)
+        text = ""
+        try:
+            self._diagnosis = self.diagnosis
+            text = self._diagnosis.model_dump_json()
+        except AdvisorError as error:
+            print(f"advisor: {error}", file=sys.stderr)
+            recorder.problem("diagnosis", error)
+        except Exception as error:  # noqa: BLE001  the fence
+            recorder.problem("diagnosis", error)
+        recorder.flush(force=True, diagnosis=text or None)
+        ending.farewell(recorder, self._diagnosis, quiet=not self._report or bool(self._orders and self._orders.quiet))
+        if recorder.store is not None:
+            recorder.store.close()
+
+
+def _check(model: object, optimizers: list[Any], train: object, mode: object) -> None:
+    if not isinstance(model, nn.Module):
+        raise AdvisorError(
+            f"expected a torch.nn.Module as model, found {type(model).__name__}", context="advisor.watch"
+        )
+    if not optimizers or not all(isinstance(o, Optimizer) for o in optimizers):
+        kinds = ", ".join(type(o).__name__ for o in optimizers) or "none"
+        raise AdvisorError(
+            f"expected a torch.optim.Optimizer or a list of them, found {kinds}", context="advisor.watch"
+        )
+    if next(model.parameters(), None) is None:
+        raise AdvisorError(
+            "the model has no parameters, so there is nothing to train",
+            context="advisor.watch",
+            hint="layers in a plain list are not registered: use nn.ModuleList",
+        )
+    if isinstance(train, Sized) and len(train) == 0:
+        raise AdvisorError(
+            "the training loader is empty",
+            context="advisor.watch(train=…)",
+            hint="a data set smaller than batch_size with drop_last=True gives no batch",
+        )
+    if mode not in (None, "min", "max"):
+        raise AdvisorError(f"expected 'min' or 'max', found {mode!r}", context="advisor.watch(mode=…)")
+
+
+def _describe(
+    iterable: Iterable[Any], model: nn.Module, name: str | None, metric: str | None, mode: Literal["min", "max"] | None
+) -> RunInfo:
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    script = Path(main).absolute() if main else None
+    source = None
+    if script is not None and script.suffix == ".py":
+        try:
+            source = script.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            source = None
+    parameter = next(model.parameters())
+    return RunInfo(
+        name=name or (script.name if script else "notebook"),
+        started=time.time(),
+        script=str(script) if script else None,
+        source=source,
+        source_hash=hashlib.sha256(source.encode()).hexdigest() if source is not None else None,
+        command=tuple(sys.argv),
+        directory=str(Path.cwd()),
+        versions={"python": platform.python_version(), "torch": torch.__version__},
+        device=str(parameter.device),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        epochs=len(iterable) if isinstance(iterable, Sized) else None,
+        metric=metric,
+        mode=mode,
+    )
+
+
+def _layer(name: str, module: nn.Module) -> Layer:
+    own = list(module.parameters(recurse=False))
+    total = sum(p.numel() for p in own)
+    return Layer(name=name, kind=type(module).__name__, parameters=total, trainable=any(p.requires_grad for p in own))
+
+
+def _other_rank() -> bool:
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return distributed and torch.distributed.get_rank() != 0
+
+
+def _flat(value: Any) -> Any:
+    return value.reshape(1) if isinstance(value, torch.Tensor) else value
