@@ -34,23 +34,23 @@ class Capture:
     _stride: int = 1
     _at: list[int] = field(default_factory=list)
 
-    def wants(self) -> bool:
-        """Whether the batch that comes next belongs to the part that is kept."""
-        return self._offered % self._stride == 0
-
-    def offer(self, args: tuple[Any, ...], kwargs: dict[str, Any], target: Tensor | None) -> None:
-        """Show a batch; it is copied where it is kept."""
-        if self.wants():
-            size = sum(t.numel() * t.element_size() for t in _tensors((args, kwargs)))
-            if size <= MOST_BYTES // MOST_BATCHES or not self.batches:
-                self.batches.append(Batch(_copied(args), _copied(kwargs), None if target is None else target.clone()))
-                self._at.append(self._offered)
-        self._offered += 1
+    def offer(self, args: tuple[Any, ...], kwargs: dict[str, Any], target: Tensor | None) -> bool:
+        """Keep a copy of a batch that was wanted; whether the next one is wanted too."""
+        size = sum(t.numel() * t.element_size() for t in _tensors((args, kwargs)))
+        if size <= MOST_BYTES // MOST_BATCHES or not self.batches:
+            self.batches.append(Batch(_copied(args), _copied(kwargs), None if target is None else target.clone()))
+            self._at.append(self._offered)
         while len(self.batches) > MOST_BATCHES:
             self._stride *= 2
             kept = [i for i, at in enumerate(self._at) if at % self._stride == 0]
             self.batches = [self.batches[i] for i in kept]
             self._at = [self._at[i] for i in kept]
+        return self.skip()
+
+    def skip(self) -> bool:
+        """Let a batch pass; whether the next one is wanted."""
+        self._offered += 1
+        return self._offered % self._stride == 0
 
     def fix(self) -> None:
         """Keep about `MOST_SAMPLES`, evenly spread: called once, at the end of the first epoch."""
@@ -100,7 +100,7 @@ def evaluated(output: Any, target: Tensor | None, again: Callable[[Any, Any], An
 
 
 def main_output(output: Any) -> Tensor | None:
-    """The predictions among what a model returned: itself, `.logits`, `["logits"]`, or the first tensor that is no scalar."""
+    """What a model predicted: its output, `.logits`, `["logits"]`, or the first tensor with a dimension."""
     if isinstance(output, Tensor):
         return output.detach() if output.dim() else None
     logits = getattr(output, "logits", None)

@@ -74,9 +74,9 @@ def how_left(frame: FrameType) -> Status:
 
 def farewell(recorder: Recorder, diagnosis: Diagnosis | None, *, quiet: bool) -> None:
     """Print the summary; where the record could not be stored, save it as a file and say where."""
-    saved = recorder.rescue()
-    if saved is not None:
-        print(f"advisor: {recorder.warning}; this run's record was saved as {saved}", file=sys.stderr)
+    place = recorder.rescue() or (recorder.store.path if recorder.store is not None and recorder.moved else None)
+    if place is not None:
+        print(f"advisor: {recorder.warning or recorder.moved}; this run's record is in {place}", file=sys.stderr)
     if quiet or diagnosis is None:
         return
     try:

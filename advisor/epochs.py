@@ -91,7 +91,7 @@ class Epochs:
         if live.steps_in_epoch or observer.validated:
             self._close(last=True)
         elif self._cleaned_at != live.epoch - 1 and live.epoch:
-            live.epoch -= 1
+            live.epoch, live.step = live.epoch - 1, observer.steps
             self._clean(last=True)
         observer.tell("finish")
 
@@ -147,7 +147,7 @@ class Epochs:
                 raise Pruned(0)
 
     def _score(self, name: str | None) -> float | None:
-        """This epoch's value of a metric, higher is better: the user's own, else the validation loss, else the score."""
+        """This epoch's value of a metric, higher is better: the user's, else the validation loss, else the score."""
         buffers, info = self.live.recorder.buffers, self.live.recorder.info
         try:
             named = info if name is None else None

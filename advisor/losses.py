@@ -1,4 +1,4 @@
-"""A call of a loss function -> its mean, its task, its score; and `advisor.loss` for functions that torch does not know."""
+"""A call of a loss function -> its mean, its task, its score; and `advisor.loss` for functions of your own."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def loss(function: Callable[..., Tensor]) -> WatchedLoss:
 class LossCall:
     """One call of a loss function by the user's loop.
 
-    value: scalar on its device, detached, a mean over what the loss counts; output, target: detached, None where unknown
+    value: scalar on its device, detached, a mean over what the loss counts
+    output, target: detached, None where unknown
     again: outputs, target -> the same loss on other data, not normalised
     """
 

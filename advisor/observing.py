@@ -66,8 +66,10 @@ class Observer:
         self._instruments = {name: kind() for name, kind in known_instruments().items()}
         self._handlers = {event: self._who_handles(event) for event in EVENTS}
         self._batch_changes, self._step_actions = batch_changes, step_actions
-        self._handles = self._attach(model, loss_fn)
         self._model = model
+        self._forward_handle: Any = None
+        self._step_handles: list[Any] = []
+        self._handles = self._attach(loss_fn)
         self._began = perf_counter()
         self._paused = 0
         self._inside = 0  # of the user's loss_fn
@@ -86,7 +88,12 @@ class Observer:
             if loader is not None:
                 self._roles[id(loader)] = role
         self._loader: DataLoader[Any] | None = None
+        self._role: str | None = None  # of that loader
         self._batch: Any = None
+        self._backward_seconds = self._forward_seconds = self._step_seconds = self._data_seconds = 0.0
+        self._one = len(live.optimizers) == 1
+        self._first_epoch = self._capturing = True
+        self._arm()
 
     # ------------------------------------------------------------------------------------------------- for watching
 
@@ -121,13 +128,21 @@ class Observer:
     def end_epoch(self) -> None:
         """Settle what is open."""
         self._judge_forward()
-        self._loader, self._batch = None, None
+        self._loader = self._role = self._batch = None
+        seconds = self.live.seconds
+        seconds["data"], seconds["forward"] = self._data_seconds, self._forward_seconds
+        seconds["backward"], seconds["step"] = self._backward_seconds, self._step_seconds
+        self._backward_seconds = self._forward_seconds = self._step_seconds = self._data_seconds = 0.0
+        if self._first_epoch:  # what a training forward gets is known now; validation asks again by its loader
+            self._first_epoch = False
+            self._captured(False)
         if self._stepped and len(self.live.optimizers) > 1:
-            self._end_round()
+            self._end_round(perf_counter())
 
     def detach(self) -> None:
-        for handle in self._handles:
+        for handle in (*self._handles, *self._step_handles):
             handle.remove()
+        self._hear_forwards(False)
         self._pending.clear()
         self._forward = self._unjudged = self._batch = None
 
@@ -145,12 +160,14 @@ class Observer:
         role = self._roles.get(id(loader))
         training = role == "train" or (role is None and torch.is_grad_enabled() and self._model.training)
         if training:
-            self.live.seconds["data"] = self.live.seconds.get("data", 0.0) + ended - began
+            self._data_seconds += ended - began
             self._mark = ended
             self.live.samples += _size(batch)
             for change in self._batch_changes:
                 batch = change(batch)
-        self._loader, self._batch = loader, batch
+        else:
+            self._hear_forwards(True)
+        self._loader, self._role, self._batch = loader, role, batch
         return batch
 
     def heard_exhausted(self, loader: DataLoader[Any]) -> None:
@@ -158,7 +175,8 @@ class Observer:
             self._judge_forward()
             if self._roles.get(id(loader)) != "val":
                 self.exhausted = True
-            self._loader, self._batch = None, None
+            self._hear_forwards(self._capturing)
+            self._loader = self._role = self._batch = None
 
     def heard_loss(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> None:
         if self._paused:
@@ -180,9 +198,21 @@ class Observer:
     def heard_backward(self, root: Tensor, began: float, ended: float) -> None:
         if self._paused:
             return
-        seconds = self.live.seconds
-        seconds["backward"] = seconds.get("backward", 0.0) + ended - began
-        seconds["forward"] = seconds.get("forward", 0.0) + began - self._mark
+        self._backward_seconds += ended - began
+        self._forward_seconds += began - self._mark
+        pending = self._pending
+        if not self._close and not self._capturing and len(pending) == 1:  # the common step
+            call = pending.pop()
+            function, kwargs, value = call[1], call[3], call[4]
+            if not value.dim() and (kwargs.get("reduction") or getattr(function, "reduction", "mean")) == "mean":
+                self._losses.append(value.detach())
+                if len(self._losses) >= CHUNK:
+                    self._pack()
+                if self._first_epoch:
+                    self._captured(self.capture.skip())
+                self._mark = ended
+                return
+            pending.append(call)
         try:
             self._training_loss(root)
         except Exception as error:  # noqa: BLE001  the fence
@@ -191,17 +221,34 @@ class Observer:
 
     # ---------------------------------------------------------------------------------------------- torch's own hooks
 
-    def _attach(self, model: nn.Module, loss_fn: Callable[..., Any] | None) -> list[Any]:
+    def _attach(self, loss_fn: Callable[..., Any] | None) -> list[Any]:
         handles: list[Any] = []
-        if getattr(model, "_compiled_call_impl", None) is None:  # hooks on `model.compile()` would be compiled with it
-            handles.append(model.register_forward_hook(Hook(self._after_forward), with_kwargs=True))
+        self._hear_forwards(True)
         if isinstance(loss_fn, nn.Module):
             handles.append(loss_fn.register_forward_pre_hook(Hook(self._before_loss_fn)))
             handles.append(loss_fn.register_forward_hook(Hook(self._after_loss_fn), with_kwargs=True, always_call=True))
-        for optimizer in self.live.optimizers:
-            handles.append(optimizer.register_step_pre_hook(self._before_step))
-            handles.append(optimizer.register_step_post_hook(self._after_step))
+        handles += [optimizer.register_step_post_hook(self._after_step) for optimizer in self.live.optimizers]
         return handles
+
+    def _hear_forwards(self, on: bool) -> None:
+        """Hook the model's forward where it is needed: through the first epoch, and while another loader runs."""
+        if on and self._forward_handle is None:
+            if getattr(self._model, "_compiled_call_impl", None) is None:  # a hook would be compiled with the model
+                self._forward_handle = self._model.register_forward_hook(Hook(self._after_forward), with_kwargs=True)
+        elif not on and self._forward_handle is not None:
+            self._forward_handle.remove()
+            self._forward_handle = None
+
+    def _arm(self) -> None:
+        """Decide whether the coming step is sampled; only then the optimizers are hooked before their step too."""
+        self._close = self.sampling.wants(self.live.step)
+        if self._close and not self._step_handles:
+            hook = self._before_step
+            self._step_handles = [optimizer.register_step_pre_hook(hook) for optimizer in self.live.optimizers]
+        elif not self._close and self._step_handles:
+            for handle in self._step_handles:
+                handle.remove()
+            self._step_handles = []
 
     def _after_forward(self, _: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if self._paused:
@@ -219,74 +266,66 @@ class Observer:
     def _after_loss_fn(self, module: nn.Module, args: Any, kwargs: Any, value: Any) -> None:
         self._inside = max(0, self._inside - 1)
         if value is not None:
-            name = self._inner_name or getattr(module, "__name__", type(module).__name__)
+            name = str(self._inner_name or getattr(module, "__name__", type(module).__name__))
             self.heard_loss(name, module, args, kwargs, value)
 
-    def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        self._step_began = perf_counter()
+    def _before_step(self, optimizer: Optimizer, *_: Any) -> None:
         if self._close and not self._paused:
+            began = perf_counter()
             self.tell("before_step", optimizer)
             now = perf_counter()
-            self._cost += now - self._step_began
-            self._step_began = now
+            self._cost += now - began
+            self._mark += now - began  # ours, not the step's
 
-    def _after_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+    def _after_step(self, optimizer: Optimizer, *_: Any) -> None:
         if self._paused:
             return
         ended = perf_counter()
-        self.live.seconds["step"] = self.live.seconds.get("step", 0.0) + ended - self._step_began
+        self._step_seconds += ended - self._mark
         if self._pending:  # a loop without Tensor.backward
             self._note_pending()
         if self._close:
             self.tell("after_step", optimizer)
-        if len(self.live.optimizers) == 1:
-            self._end_round()
+        if self._one:
+            self._end_round(ended)
         else:
             if id(optimizer) in self._stepped:
-                self._end_round()
+                self._end_round(ended)
             self._stepped.add(id(optimizer))
             if len(self._stepped) == len(self.live.optimizers):
-                self._end_round()
-        self._mark = perf_counter()
+                self._end_round(ended)
 
     # ------------------------------------------------------------------------------------------------------- inside
 
-    def _end_round(self) -> None:
-        """All optimizers have stepped once: a step is done."""
+    def _end_round(self, began: float) -> None:
+        """All optimizers have stepped once: a step is done. `began`: since when this work is ours."""
+        live = self.live
         self._stepped.clear()
-        began = perf_counter()
         if self._close:
             self.tell("step_end")
-            self._cost += perf_counter() - began
-            self.sampling.sampled(self._cost, self.steps + 1, began - self._began)
+            self.sampling.sampled(self._cost + perf_counter() - began, self.steps + 1, began - self._began)
             self._cost = 0.0
         self.steps += 1
-        self.live.steps_in_epoch += 1
+        live.steps_in_epoch += 1
+        live.step = self.steps + 1
         for action in self._step_actions:
             action(self.steps)
-        self.live.step = self.steps + 1
-        self._close = self.sampling.wants(self.live.step)
+        if self._close or self.sampling.wants(live.step):
+            self._arm()
+            began = perf_counter()
+        self._mark = began
 
     def _training_loss(self, root: Tensor) -> None:
         pending, self._pending = self._pending, []
         forward, self._forward = self._forward, None
         if self._loader is not None and id(self._loader) not in self._roles:
-            self._roles[id(self._loader)] = "train"
+            self._roles[id(self._loader)] = self._role = "train"
             if self.live.train is None:
                 self.live.train = self._loader
-        capturing = self.live.epoch == 0 and self.capture.wants()
-        if not self._close and not capturing and len(pending) == 1 and self.again is not None:
-            name, function, _, kwargs, value = pending[0]
-            reduction = kwargs.get("reduction") or getattr(function, "reduction", "mean")
-            if reduction == "mean":
-                self._keep(value.detach())
-                if self.live.epoch == 0:
-                    self.capture.offer((), {}, None)
-                return
         began = perf_counter()
         call = self._primary(pending, root, forward)
         self._keep(call.value)
-        if self.live.epoch == 0:
+        if self._first_epoch:
             self._capture(forward, call)
         if self._close:
             self.tell("step_loss", call)
@@ -315,12 +354,18 @@ class Observer:
                 live.recorder.info = live.recorder.info.model_copy(update={"task": live.task})
 
     def _capture(self, forward: Any, call: LossCall) -> None:
-        if forward is None:
-            self.capture.offer((), {}, None) if self.capture.batches else None
+        if forward is None or not self._capturing:
+            self._captured(self.capture.skip())
             return
         if not self.capture.batches:
-            self.capture.autocast = current_autocast(self.live.device.type) or self.capture.autocast
-        self.capture.offer(forward[0], forward[1], call.target)
+            self.capture.autocast = current_autocast(self.live.device.type)
+        self._captured(self.capture.offer(forward[0], forward[1], call.target))
+
+    def _captured(self, more: bool) -> None:
+        """Hook the coming forward where its batch is wanted."""
+        if more is not self._capturing:
+            self._capturing = more
+            self._hear_forwards(more)
 
     def _note_pending(self) -> None:
         name, function, args, kwargs, value = self._pending[-1]
@@ -339,13 +384,14 @@ class Observer:
     def _pack(self) -> None:
         losses, self._losses = self._losses, []
         if losses:
-            self._chunks.append(torch.stack([value.float().reshape(()) for value in losses]))
+            if any(value.dim() or value.dtype is not torch.float32 for value in losses):
+                losses = [value.float().reshape(()) for value in losses]
+            self._chunks.append(torch.stack(losses))
 
     def _validating(self) -> bool:
         """Whether what runs now is the user's validation."""
-        role = self._roles.get(id(self._loader)) if self._loader is not None else None
-        if role is not None:
-            return role == "val"
+        if self._role is not None:
+            return self._role == "val"
         if not torch.is_grad_enabled():
             return self._loader is None or self.live.val is None
         return self._loader is not None and not self._model.training and self.steps > 0
@@ -353,9 +399,9 @@ class Observer:
     def _validation(self, call: LossCall) -> None:
         if self._loader is not None and id(self._loader) not in self._roles:
             if "val" in self._roles.values():  # a second one, such as a test set: not what we compare
-                self._roles[id(self._loader)] = "other"
+                self._roles[id(self._loader)] = self._role = "other"
                 return
-            self._roles[id(self._loader)] = "val"
+            self._roles[id(self._loader)] = self._role = "val"
         self.validated = True
         self._learn_task(call)
         self.tell("validation", call)

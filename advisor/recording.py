@@ -1,4 +1,4 @@
-"""Numbers from a running loop -> the store, in windows: one copy from the device, one transaction, thinned as it grows."""
+"""Numbers from a running loop -> the store, in windows: one copy from the device, one transaction, thinned."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class Recorder:
         self.buffers: dict[str, Buffer] = {}
         self.facts: dict[str, Json] = {}
         self.problems: list[str] = []
-        self.store, self.warning = _open(url)
+        self.warning: str | None = None  # why the last window is not in the store
+        self.store, self.moved = _open(url)  # `moved`: why the record is in another store than the one asked for
         self._waiting: list[tuple[str, Phase, int, int, Tensor]] = []
         self._rows: list[Sample] = []
         self._new_axes: dict[str, tuple[str, ...]] = {}
@@ -42,7 +43,7 @@ class Recorder:
             try:
                 self.info = info.model_copy(update={"id": self.store.add_run(info)})
             except StoreError as error:
-                self.store, self.warning = None, str(error)
+                self.store, self.moved = None, str(error)
 
     def add(
         self,
@@ -118,8 +119,8 @@ class Recorder:
         return Record(self.info, series, dict(self.facts), tuple(self.problems))
 
     def rescue(self) -> Path | None:
-        """Where the store cannot be written at the end: keep the rows as a file of JSON lines, so that nothing is lost."""
-        if self.warning is None:
+        """Where the store cannot be written at the end: keep the record as JSON lines, so that nothing is lost."""
+        if self.warning is None and self.store is not None:
             return None
         path = _fallback_folder() / f"run-{int(self.info.started)}-{self.info.pid}.jsonl"
         record = self.record()

@@ -52,6 +52,7 @@ class Listener(Protocol):
     def heard_exhausted(self, loader: DataLoader[Any]) -> None: ...
 
 
+_is_compiling = torch.compiler.is_compiling
 _listeners: list[Listener] = []
 _originals: dict[str, Any] = {}
 
@@ -94,7 +95,7 @@ def _tapped_loss(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def loss(*args: Any, **kwargs: Any) -> Any:
         value = original(*args, **kwargs)
-        if not torch.compiler.is_compiling():
+        if not _is_compiling():
             for listener in _listeners:
                 listener.heard_loss(name, original, args, kwargs, value)
         return value
@@ -105,7 +106,7 @@ def _tapped_loss(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
 def _tapped_backward(original: Callable[..., None]) -> Callable[..., None]:
     @wraps(original)
     def backward(self: Tensor, *args: Any, **kwargs: Any) -> None:
-        if torch.compiler.is_compiling():
+        if _is_compiling():
             return original(self, *args, **kwargs)
         began = perf_counter()
         original(self, *args, **kwargs)

@@ -17,7 +17,7 @@ from typing import Any, Generic, Literal, TypeVar
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from advisor import assignment, ending, taps
 from advisor.config import load_config
@@ -300,7 +300,7 @@ def _check(model: object, optimizers: list[Any], train: object, mode: object) ->
             context="advisor.watch",
             hint="layers in a plain list are not registered: use nn.ModuleList",
         )
-    if isinstance(train, Sized) and len(train) == 0:
+    if _length(train) == 0:
         raise AdvisorError(
             "the training loader is empty",
             context="advisor.watch(train=…)",
@@ -334,10 +334,17 @@ def _describe(
         device=str(parameter.device),
         host=socket.gethostname(),
         pid=os.getpid(),
-        epochs=len(iterable) if isinstance(iterable, Sized) else None,
+        epochs=_length(iterable),
         metric=metric,
         mode=mode,
     )
+
+
+def _length(iterable: object) -> int | None:
+    """Its length; None where it has none, or where asking would change it (a loader of an iterable data set warns)."""
+    if isinstance(iterable, DataLoader) and isinstance(iterable.dataset, IterableDataset):
+        return None
+    return len(iterable) if isinstance(iterable, Sized) else None
 
 
 def _layer(name: str, module: nn.Module) -> Layer:

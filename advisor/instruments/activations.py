@@ -1,14 +1,15 @@
 """dead_units, saturated_units and activation_std per layer, on the clean pass over the fixed training samples.
 
 What leaves a layer is read where it enters the next one, so that functional activations are seen as well. A unit is a
-channel of a convolution or a feature of a linear layer. A unit is dead when it is 0 for every sample (EVIDENCE and
-TheDeepChecker, Ben Braiek & Khomh 2023: below 1e-5); saturated when 95 % of what it gives lies in the outer twentieth of
-a bounded activation's range.
+channel of a convolution or a feature of a linear layer. A unit is dead when it is 0 for every sample (below 1e-5:
+TheDeepChecker, Ben Braiek & Khomh 2023); saturated when 95 % of what it gives lies in the outer twentieth of a bounded
+activation's range.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -48,7 +49,7 @@ def _by_producer(inputs: Sequence[Sequence[tuple[int, Tensor]]]) -> dict[int, li
     """What entered a layer, filed under the layer that ran before it."""
     flows: dict[int, list[Tensor]] = {}
     for batch in inputs:
-        for (producer, _), (_, tensor) in zip(batch, batch[1:], strict=False):
+        for (producer, _), (_, tensor) in pairwise(batch):
             flows.setdefault(producer, []).append(tensor)
     return flows
 

@@ -1,0 +1,228 @@
+"""The command line: each wrong input is one message with the next move and the documented exit code, no traceback."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from advisor import cli
+from advisor.errors import AdvisorError
+from advisor.record import RunInfo, Sample
+from advisor.store import Store
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory with its own store."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ADVISOR_STORE", raising=False)
+    monkeypatch.delenv("ADVISOR_DEBUG", raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+    return tmp_path
+
+
+def call(words: list[str]) -> int:
+    """The exit code of `advisor` with these words."""
+    with pytest.raises(SystemExit, match=r".*") as end:
+        cli.main(words)
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def add_run(**info: object) -> int:
+    """A finished run in the store of the working directory: three epochs of falling loss."""
+    store = Store()
+    known = {"name": "train.py", "status": "finished", "epochs": 3, "started": 1000.0, "ended": 1002.5}
+    run = store.add_run(RunInfo.model_validate({**known, **info}))
+    rows = [Sample("val_loss", "val", e, e, np.array([0.9 - 0.1 * e], dtype=np.float32)) for e in range(3)]
+    info_now = next(i for i, _ in store.run_infos(trials=True) if i.id == run)
+    store.write(info_now, rows, new_axes={"val_loss": ("",)})
+    store.close()
+    return run
+
+
+def test_without_a_command_the_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """`advisor` alone shows the commands in their groups and the exit codes."""
+    assert call([]) == 0
+    shown = capsys.readouterr().out
+    assert [name for name in ("Train", "Look", "Learn") if f"─ {name} ─" in shown] == ["Train", "Look", "Learn"]
+    for line in ("3  the script is not there, raised, or never called advisor.watch", "130  interrupted"):
+        assert line in shown
+
+
+@pytest.mark.parametrize("command", ["run", "fix", "report", "runs", "explain", "demo"])
+def test_every_option_is_documented(command: str) -> None:
+    """Each parameter of each command says what it is for."""
+    import typer
+
+    found = typer.main.get_command(cli.app).commands[command]  # type: ignore[attr-defined]
+    assert found.help
+    for parameter in found.params:
+        assert parameter.help, f"{command} {parameter.name}"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--version` prints the package's."""
+    from advisor import __version__
+
+    assert call(["--version"]) == 0
+    assert capsys.readouterr().out == f"advisor {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message", "hint"),
+    [
+        (["run", "nope.py"], 3, "nope.py: expected a Python script, but there is no such file", "working directory"),
+        (["fix", "nope.py"], 3, "nope.py: expected a Python script, but there is no such file", "working directory"),
+        (["run", "."], 3, "expected a Python script, but this is a folder", "working directory"),
+        (["run"], 2, "Missing argument 'script'", "advisor --help"),
+        (["run", "train.py", "--lr", "1"], 2, "No such option: --lr", "options of the script go after `--`"),
+        (["fxi"], 2, "No such command 'fxi'", "advisor --help"),
+        (["fix", "train.py", "--time", "soon"], 2, "'soon' is not a duration; write 90, 90s, 10m or 1h30m", "--help"),
+        (["fix", "train.py", "--budget", "-1"], 2, "'-1' is not a number above 0", "--help"),
+        (["fix", "train.py", "--budget", "nan"], 2, "'nan' is not a number above 0", "--help"),
+        (["report"], 4, "no store here yet", "advisor run train.py"),
+        (["runs"], 4, "no store here yet", "advisor run train.py"),
+        (["report", "1", "--session", "1"], 2, "expected a run or a session, found both", "leave one"),
+        (["explain", "overfiting_"], 2, "there is no rule or remedy 'overfiting_'", ""),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_word_is_one_message(
+    words: list[str], code: int, message: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wrong usage: the message, the next move, the code; nothing else."""
+    assert call(words) == code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    first, *rest = shown.err.splitlines()
+    assert first.startswith("error: ")
+    assert message in first
+    assert len(rest) == 1
+    assert rest[0].startswith("hint:  ")
+    assert hint in rest[0]
+
+
+def test_a_store_that_is_something_else(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A text file in the place of the database is named, with the way out, before a script is started."""
+    (folder / ".advisor").mkdir()
+    (folder / ".advisor" / "advisor.db").write_text("hello, this is a text file and not a database\n" * 99)
+    (folder / "train.py").write_text("print('ran')\n")
+    for words in (["runs"], ["report"], ["run", "train.py"]):
+        assert call(words) == 4
+        shown = capsys.readouterr()
+        assert re.match(r"error: .*advisor\.db: expected an advisor store, found something else: ", shown.err)
+        assert "hint:  move that file away, or set ADVISOR_STORE to another path" in shown.err
+        assert "ran" not in shown.out
+
+
+def test_a_store_from_a_newer_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """A store of a later schema is not touched."""
+    add_run()
+    with sqlite3.connect(".advisor/advisor.db") as connection:
+        connection.execute("update meta set value = '99' where key = 'schema_version'")
+    connection.close()
+    assert call(["runs"]) == 4
+    assert "the store has schema 99, this advisor reads up to 1\nhint:  upgrade advisor" in capsys.readouterr().err
+
+
+def test_a_store_that_another_program_holds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """A locked store is said to be locked, after a short wait."""
+    add_run()
+    (folder / "train.py").write_text("print('ran')\n")
+    monkeypatch.setattr("advisor.store.BUSY_TIMEOUT", 0.05)
+    holder = sqlite3.connect(".advisor/advisor.db")
+    holder.execute("pragma locking_mode = exclusive")
+    holder.execute("begin exclusive")
+    try:
+        assert call(["run", "train.py"]) == 4
+        assert re.search(r"the store cannot be used: .*locked\nhint:  another program", capsys.readouterr().err)
+    finally:
+        holder.close()
+
+
+def test_an_unknown_run_or_session(capsys: pytest.CaptureFixture[str]) -> None:
+    """An id that is not there gets told how to find those that are."""
+    add_run()
+    assert call(["report", "7"]) == 4
+    assert "there is no run 7\nhint:  `advisor runs` lists them" in capsys.readouterr().err
+    assert call(["report", "--session", "7"]) == 4
+    assert "there is no session 7" in capsys.readouterr().err
+
+
+def test_a_broken_rule_in_the_users_folder(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A rule file that breaks the contract stops a run before it begins, with the file's name."""
+    (folder / "pyproject.toml").write_text('[tool.advisor]\nrule_folders = ["mine"]\n')
+    (folder / "mine").mkdir()
+    (folder / "mine" / "too_slow.py").write_text("def too_slow(run): ...\n")
+    (folder / "train.py").write_text("print('ran')\n")
+    for words in (["run", "train.py"], ["explain"]):
+        assert call(words) == 5
+        shown = capsys.readouterr()
+        assert "too_slow.py: expected a function too_slow() marked with @rule(...), found none" in shown.err
+        assert "ran" not in shown.out
+
+
+def test_a_mistake_in_the_settings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown setting is named together with the file."""
+    (folder / "pyproject.toml").write_text("[tool.advisor]\nrule = 1\n")
+    assert call(["explain"]) == 2
+    assert "pyproject.toml [tool.advisor]: unknown setting rule\nhint:" in capsys.readouterr().err
+
+
+def test_debug_shows_where_an_error_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ADVISOR_DEBUG the exception comes through."""
+    monkeypatch.setenv("ADVISOR_DEBUG", "1")
+    with pytest.raises(AdvisorError, match="there is no such file"):
+        cli.main(["run", "nope.py"])
+
+
+def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupted command ends as shells expect."""
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("advisor.cli._print", interrupt)
+    assert call(["explain"]) == 130
+
+
+def test_runs_as_a_table_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """A run's row has its status, epochs, best value and time; JSON has the same."""
+    add_run()
+    add_run(name="trial", session=1, trial=2)
+    assert call(["runs"]) == 0
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split() == ["run", "name", "status", "epochs", "best", "first", "finding", "took", "when"]
+    assert re.fullmatch(r" *1  train\.py  finished +3/3  0\.700 val_loss +2\.5 s  \d+ d ago *", row)
+    assert call(["runs", "--all", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [(run["id"], run["session"], run["metric"]) for run in document["runs"]] == [
+        (1, None, "val_loss"),
+        (2, 1, "val_loss"),
+    ]
+    assert document["runs"][0]["best"] == pytest.approx(0.7)
+
+
+def test_report_without_a_terminal_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    """Piped, `advisor report` prints the text report; --json prints one document."""
+    run = add_run()
+    assert call(["report"]) == 0
+    assert re.match(r"train\.py +run 1 +finished +3 epochs", capsys.readouterr().out)
+    assert call(["report", str(run), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["info"]["name"] == "train.py"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("90", 90), ("90s", 90), ("10m", 600), ("10 min", 600), ("1h", 3600), ("1h30m", 5400)]
+)
+def test_durations(text: str, expected: float) -> None:
+    """A duration is a number with s, m, min or h; without a unit it is in seconds."""
+    assert cli.seconds(text) == expected
