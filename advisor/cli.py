@@ -10,13 +10,16 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from advisor import __version__
 from advisor.errors import AdvisorError
 from advisor.script import INTERRUPTED, find, show
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 EXIT_CODES = """Exit codes:
     0  done
@@ -28,6 +31,7 @@ EXIT_CODES = """Exit codes:
     7  a remedy found nothing to change
   130  interrupted
 `advisor run` ends with the script's own code."""
+PIPED = 120  # columns where nobody said how many there are: a table on one line a row
 TRAIN, LOOK, LEARN = "Train", "Look", "Learn"
 SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
@@ -140,7 +144,7 @@ def fix(
         float | None, typer.Option(parser=seconds, metavar="DURATION", help="At most this long: 90, 90s, 10m, 1h.")
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Trainings at the same time (default: one a core).")] = None,
-    seeds: Annotated[int, typer.Option(min=2, help="Matched seeds that a verdict rests on.")] = 5,  # 2⁻⁵ < 0.05
+    seeds: Annotated[int, typer.Option(help="Matched seeds that a verdict rests on.")] = 5,  # 2⁻⁵ < 0.05
     strategy: Annotated[
         str, typer.Option(metavar="NAME", help="What chooses the trials: rules, tpe or random.")
     ] = "rules",
@@ -153,9 +157,11 @@ def fix(
     force: Annotated[bool, typer.Option("--force", help="Try fixes on a healthy run too.")] = False,
 ) -> None:
     """Diagnose a script, try fixes, keep what matched seeds prove. Example: advisor fix train.py --time 10m"""
-    from advisor.repairing import fix_script
+    from rich.console import Console
 
-    fix_script(
+    from advisor.following import fix_shown
+
+    session = fix_shown(
         find(script),
         arguments or [],
         budget=budget,
@@ -166,7 +172,10 @@ def fix(
         metric=metric,
         plan_file=plan,
         force=force,
+        console=Console(),
     )
+    if session.status == "interrupted":
+        raise typer.Exit(INTERRUPTED)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -192,7 +201,7 @@ def report(
     elif text or not (sys.stdout.isatty() and sys.stdin.isatty()):
         from advisor.report.text import render_text
 
-        print(render_text(found))
+        print(render_text(found), end="")
     else:
         from advisor.report.tui import run_tui
 
@@ -212,9 +221,7 @@ def runs(
     if as_json:
         print(found.model_dump_json(indent=2))
     else:
-        from rich.console import Console
-
-        Console().print(render(found))
+        _print(render(found))
 
 
 @app.command(rich_help_panel=LEARN)
@@ -224,26 +231,33 @@ def explain(
     ] = None,
 ) -> None:
     """Print the page of a rule or a remedy. Example: advisor explain overfitting"""
-    from rich.console import Console
-
     from advisor.config import load_config
     from advisor.pages import find_page, listing, load_pages
 
     pages = load_pages(load_config().rules_folders)
     if name is None:
-        Console().print(listing(pages))
+        _print(listing(pages))
         return
     from rich.markdown import Markdown
 
-    Console().print(Markdown(find_page(pages, name).text))
+    _print(Markdown(find_page(pages, name).text))
 
 
 @app.command(rich_help_panel=LEARN)
 def demo() -> None:
     """All of it on real data in under a minute: train badly, diagnose, try fixes, keep what helps."""
+    from rich.console import Console
+
     from advisor.demo import run_demo
 
-    run_demo()
+    run_demo(Console())
+
+
+def _print(what: RenderableType) -> None:
+    from rich.console import Console
+
+    console = Console()
+    Console(width=console.width if console.is_terminal else PIPED).print(what)
 
 
 if __name__ == "__main__":

@@ -23,13 +23,13 @@ from advisor.plan import Plan
 from advisor.record import Record
 from advisor.remedies import load_remedies
 from advisor.rulebook import Rule
+from advisor.session import Trial
 from advisor.store import Store
 
 if TYPE_CHECKING:
     from advisor.trial import Job, Ran
 
 COMPLETE = ("finished", "stopped")  # the loop came to the end that it wanted
-LONGER = 2.0  # assumed cost of a plan that changes the epochs, until a run has shown it: doubling is the usual step
 
 
 class Executor(Protocol):
@@ -133,19 +133,59 @@ class Laboratory:
         found = self._known.get(_key(plan, seed))
         return None if found is None or found.pruned else found
 
+    def seeds_of(self, plan: Plan) -> list[int]:
+        """Seeds on which a plan is known, in order."""
+        name = plan.model_dump_json()
+        return sorted(seed for of, seed in self._known if of == name and self.known(plan, seed) is not None)
+
+    def all_of(self, plan: Plan) -> list[Measured]:
+        """All complete runs of a plan, by seed."""
+        return [self._known[_key(plan, seed)] for seed in self.seeds_of(plan)]
+
     def price(self, plan: Plan) -> float:
-        """What one run of a plan costs, as its runs have shown, or by assumption."""
+        """What one run of a plan costs, as its runs have shown; before that, as what it does to the epochs says."""
         name = plan.model_dump_json()
         seen = [m.cost for (of, _), m in self._known.items() if of == name and not m.pruned and not m.broken]
         if seen:
             return fmean(seen)
-        known = load_remedies()
-        return LONGER if any("epochs" in known[step.remedy].changes for step in plan.steps) else 1.0
+        known, cost = load_remedies(), 1.0
+        planned = self._baseline.epochs if self._baseline is not None else 0
+        for given in (step.parameters for step in plan.steps if "epochs" in known[step.remedy].changes):
+            factor, epochs = given.get("factor"), given.get("epochs")
+            if isinstance(factor, int | float):
+                cost *= factor
+            elif isinstance(epochs, int) and planned:
+                cost *= epochs / planned
+        return cost
 
     def results(self, plan: Plan, seeds: Iterable[int]) -> list[Result]:
         """What a plan reached on seeds that are all known."""
         assert self.metric is not None  # set before anything is compared
         return [self._known[_key(plan, seed)].result(self.metric) for seed in seeds]
+
+    def noise(self, plan: Plan) -> float:
+        """Standard deviation of a plan's scores over the fresh seeds; 0 where fewer than two are known."""
+        metric = self.metric
+        assert metric is not None  # set before anything is compared
+        seeds = [seed for seed in self.seeds_of(plan) if seed > 0]
+        finals = [r.final for r in self.results(plan, seeds) if math.isfinite(r.final)]
+        return float(np.std(finals, ddof=1)) if len(finals) > 1 else 0.0
+
+    def row(self, trial: Trial, runs: Sequence[Measured], *, note: str = "") -> Trial:
+        """A trial with what its runs came to."""
+        first, metric = self._baseline, self.metric
+        took = fmean(m.seconds for m in runs)
+        whole = first is not None and first.seconds > 0 and first.epochs > 0
+        return trial.model_copy(
+            update={
+                "seeds": tuple(m.ran.job.seed for m in runs),
+                "scores": tuple(m.result(metric).final for m in runs) if metric is not None else (),
+                "runs": tuple(m.ran.run for m in runs if m.ran.run is not None),
+                "cost": took / first.seconds if first is not None and whole else None,
+                "epochs_cost": fmean(m.epochs for m in runs) / first.epochs if first is not None and whole else None,
+                "note": note,
+            }
+        )
 
     def diagnosis(self, measured: Measured) -> Diagnosis | None:
         """What `watch` said of a run at its end; None for a run that left none."""
@@ -163,7 +203,7 @@ class Laboratory:
         of the spread over seeds and the spread between neighbouring epochs: about 5 % of harmless epochs lie below.
         """
         known = self.known(plan, seed)
-        if known is None or self.metric is None:
+        if known is None or known.record is None or self.metric is None:
             return None
         found = known.result(self.metric)
         late = slice(len(found.values) // 2, None)
@@ -171,7 +211,9 @@ class Laboratory:
         if len(values) < 2 or not np.isfinite(values).all():
             return None
         jitter = float(np.std(np.diff(values)))
-        return Rival(dict(zip(found.epochs[late].tolist(), values.tolist(), strict=True)), 2 * max(noise, jitter))
+        scores = dict(zip(found.epochs[late].tolist(), values.tolist(), strict=True))
+        own = known.record.info.metric == self.metric.name  # the run knows its mode better than the name does
+        return Rival(scores, 2 * max(noise, jitter), metric=None if own else self.metric.name)
 
     def _cost(self, ran: Ran, record: Record | None) -> float:
         """Optimizer steps against the baseline's; the share of its time for a run that never took one."""

@@ -124,7 +124,7 @@ def ago(seconds: float) -> str:
 
 def _cells(run: Run, now: float) -> tuple[str, ...]:
     of = f"/{run.planned}" if run.planned is not None else ""
-    best = f"{run.metric} {number(run.best)}" if run.best is not None else ""
+    best = f"{number(run.best)} {run.metric}" if run.best is not None else ""
     took = duration(run.seconds) if run.seconds is not None else ""
     return (
         str(run.id),
@@ -132,7 +132,7 @@ def _cells(run: Run, now: float) -> tuple[str, ...]:
         run.status if run.error is None else f"{run.status}: {run.error}",
         f"{run.epochs}{of}",
         best,
-        run.finding or "",
+        (run.finding or "").replace("not_enough", "not enough").replace("_evidence", " evidence"),
         took,
         ago(now - run.started),
     )

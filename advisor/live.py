@@ -36,11 +36,11 @@ BY_SIGNAL = 128  # a shell's exit code of a child that a signal ended: 128 + its
 
 
 class Watcher:
-    """Follows the newest run of one process in the store."""
+    """Follows the newest run of one process in the store. Raises: RuleError at once where a rule is broken."""
 
-    def __init__(self, store: Store, pid: int, config: Config) -> None:
+    def __init__(self, store: Store, config: Config) -> None:
         self.store = store
-        self.pid = pid
+        self.pid = 0
         self.began = time.time()
         self.info: RunInfo | None = None
         self.record: Record | None = None
@@ -81,15 +81,16 @@ class Watcher:
 
 def run_script(script: Path, arguments: Sequence[str], *, store: Store, config: Config, console: Console) -> int:
     """Run the script; its exit code. Raises: ScriptError where it ended well and never called `advisor.watch`."""
+    watcher = Watcher(store, config)
     live = console.is_terminal
     joined = live and sys.stderr.isatty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "advisor.script", str(script), *arguments],
+        [sys.executable, "-P", "-m", "advisor.script", str(script), *arguments],
         env=_environment(store, unbuffered=live),
         stdout=subprocess.PIPE if live else None,
         stderr=subprocess.STDOUT if joined else None,
     )
-    watcher = Watcher(store, process.pid, config)
+    watcher.pid = process.pid
     with _passed_on(process):
         code = _on_terminal(process, watcher, script, console) if live else _in_lines(process, watcher)
     watcher.look(force=True)

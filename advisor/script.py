@@ -1,6 +1,6 @@
 """A script's path and arguments -> it runs as `python script.py` would. What `advisor run` starts as a child process.
 
-    python -m advisor.script train.py --lr 0.1
+    python -P -m advisor.script train.py --lr 0.1
 
 A wrong call of advisor in it is one message and its exit code; what the script itself raises is its own traceback,
 without our frames, and exit code 1.
@@ -41,7 +41,7 @@ def main(command: Sequence[str]) -> int:
     """Run `command` (the script's path, then its arguments); the exit code."""
     path = Path(command[0])
     sys.argv = list(command)
-    sys.path[0] = str(path.absolute().parent)
+    sys.path.insert(0, str(path.absolute().parent))  # in the place of the working directory, which -P keeps out
     module = ModuleType("__main__")
     module.__file__ = str(path)
     sys.modules["__main__"] = module  # pickle and multiprocessing look for the script's classes there

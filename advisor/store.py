@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +73,23 @@ sessions = sa.Table(
 )
 
 
+_stores: weakref.WeakSet[Store] = weakref.WeakSet()
+_one_at_a_time = threading.RLock()  # a transaction of this process, or a fork
+
+
+@contextmanager
+def forking() -> Iterator[None]:
+    """No transaction is under way and no connection is open while it lasts, in any thread: fork inside.
+
+    A child inherits SQLite's notes of the locks that its parent holds, but not the locks. With a connection open across
+    the fork, the parent's closing it deleted the log that the child was writing to, and its rows were lost.
+    """
+    with _one_at_a_time:
+        for store in list(_stores):
+            store.close()
+        yield
+
+
 def default_url() -> str:
     """The store that `ADVISOR_STORE` names, or `.advisor/advisor.db` below the working directory."""
     return os.environ.get("ADVISOR_STORE") or str(Path.cwd() / ".advisor" / "advisor.db")
@@ -103,6 +122,7 @@ class Store:
             ) from error
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "connect", _prepare_sqlite)
+        _stores.add(self)
         self._check_schema(create=create)
 
     # ------------------------------------------------------------------------------------------------ writing
@@ -277,7 +297,7 @@ class Store:
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         try:
-            with self.engine.begin() as connection:
+            with _one_at_a_time, self.engine.begin() as connection:
                 yield connection
         except OperationalError as error:
             text = str(error.orig)

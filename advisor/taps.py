@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
@@ -52,6 +54,7 @@ class Listener(Protocol):
     def heard_exhausted(self, loader: DataLoader[Any]) -> None: ...
 
 
+TRACED = (FakeTensor, FunctionalTensor)  # what a compiler sends through the functions that it has captured
 _is_compiling = torch.compiler.is_compiling
 _listeners: list[Listener] = []
 _originals: dict[str, Any] = {}
@@ -95,7 +98,7 @@ def _tapped_loss(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def loss(*args: Any, **kwargs: Any) -> Any:
         value = original(*args, **kwargs)
-        if not _is_compiling():
+        if not _is_compiling() and not isinstance(value, TRACED):
             for listener in _listeners:
                 listener.heard_loss(name, original, args, kwargs, value)
         return value

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from advisor.metric import Metric, Result
-from advisor.session import Verdict
+from advisor.session import Kind, Verdict
 
 ALPHA = 0.05  # of accepting a plan that changes nothing; DESIGN's own, and the convention
 FEWEST_SEEDS = 5  # 1/2^5 is the first that is below ALPHA
@@ -123,7 +123,7 @@ def _kind(
     alpha: float,
     noise: float,
     took_effect: bool,
-) -> tuple[str, str]:
+) -> tuple[Kind, str]:
     differences = after - before
     seeds, gain = len(differences), float(differences.mean())
     broken = sum(not math.isfinite(r.final) for r in plan)

@@ -17,7 +17,7 @@ MOST_LINES = 300  # the design's: when a file wants to be a hub, split it
 
 # From one immutable value to the next. A module imports from its own group and from those above it, never from below.
 FLOW: tuple[tuple[str, str], ...] = (
-    ("record", "errors record store"),
+    ("record", "errors record snapshot store"),
     ("evidence", "evidence progress metric"),
     ("rules", "rulebook"),
     ("diagnosis", "diagnosis"),
@@ -27,13 +27,13 @@ FLOW: tuple[tuple[str, str], ...] = (
         "watching",
         "fence taps losses sampling recording instruments capture probes remedies observing epochs ending watching",
     ),
-    ("trial", "program moves overlay scan sandbox seeds trial executors"),
+    ("trial", "script program moves overlay scan sandbox seeds trial executors"),
     ("verdict", "verdict"),
     (
         "fixing",
         "budget events ledger laboratory strategies scarcity baseline confirming searching final plan_file fixing",
     ),
-    ("command line", "script pages screen live listing following demo demo_script cli __main__"),
+    ("command line", "pages screen live listing following demo demo_script cli __main__"),
 )
 
 # Where torch may be imported at all, also inside a function: what touches live objects of a training.

@@ -15,7 +15,7 @@ import advisor
 from advisor.store import Store
 
 
-def train(rank: int, folder: Path, watched: bool) -> None:  # noqa: FBT001  started by position
+def train(rank: int, folder: Path, watched: bool) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     torch.manual_seed(0)

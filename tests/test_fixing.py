@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import EPOCHS, HEALTHY, World, change, diagnosed, remedy
+from worlds import EPOCHS, HEALTHY, Factor, World, change, diagnosed, remedy
 
 from advisor.diagnosis import Diagnosis
 from advisor.errors import AdvisorError, PlanError, ScriptError
@@ -255,7 +255,7 @@ def test_time_is_kept(store: Store, remedies: Given) -> None:
 
 def test_a_longer_plan_is_shown_beside_the_plain_run_at_equal_length(store: Store, remedies: Given) -> None:
     """More epochs and another remedy: the control tells what the time alone brings."""
-    remedies(remedy("more", "epochs"), remedy("other", "layers"))
+    remedies(remedy("more", "epochs", (2.0,), parameters=Factor), remedy("other", "layers"))
 
     def score(plan: Plan, seed: int) -> float:
         return 0.5 + 0.1 * len(plan.steps) + noise(plan, seed)
@@ -266,13 +266,24 @@ def test_a_longer_plan_is_shown_beside_the_plain_run_at_equal_length(store: Stor
     done = run(World(store, score, lambda _: diagnosed("more", "other"), length), budget=80)
     assert set(names(done.plan)) == {"more", "other"}
     (control,) = [trial for trial in done.session.trials if trial.stage == "control"]
-    assert (control.plan, control.epochs_cost) == (change("more"), 2)
+    assert (control.plan, control.epochs_cost) == (Plan.of("more", factor=2.0), 2)
     assert "at the same number of epochs the plan's gain" in done.session.notes[-1]
+
+
+def test_what_could_never_be_confirmed_is_advice(store: Store, remedies: Given) -> None:
+    """Eight times the length, in a budget of twenty: said, and not begun."""
+    remedies(remedy("more", "epochs", (8.0,), parameters=Factor))
+    world = made(store, {"more": 0.2}, epochs=lambda plan: EPOCHS * (8 if plan else 1))
+    done = run(world)
+    assert not any(job.plan for job in world.jobs)
+    assert done.session.advice[0].startswith(
+        "more(factor=8) was not tried: to prove it takes 48 trainings of the unchanged length, and 14 are left"
+    )
 
 
 def test_a_plan_that_only_trains_longer_says_so(store: Store, remedies: Given) -> None:
     """Its reason names the length."""
-    remedies(remedy("more", "epochs"))
+    remedies(remedy("more", "epochs", (2.0,), parameters=Factor))
     world = made(store, {"more": 0.2}, HEALTHY, epochs=lambda plan: EPOCHS * (2 if plan else 1))
     final = run(world, budget=40).final
     assert final is not None

@@ -65,7 +65,6 @@ def test_a_trial_with_its_verdict_as_it_comes() -> None:
     ) == [
         "trial 2   confirm dropout(0.5)   2 seeds   0.600 ± 0.000   +0.100   helped ◀ kept",
         "trial 3   screen  dropout(0.5)   1 seed   no verdict   stopped at epoch 11",
-        "kept      dropout(0.5)   +0.100",
     ]
 
 

@@ -111,7 +111,7 @@ def test_a_session_carries_the_experiment_out(tmp_path: Path, monkeypatch: pytes
     world = World(store, score, lambda _: asking, epochs)
     done = fix(lambda: None, store=store, executor=world, report=False)
     probes = [(str(t.plan), t.seeds) for t in done.session.trials if t.stage == "probe"]
-    assert probes == [("share(fraction=0.25)", (1, 2)), ("share(fraction=0.5)", (1, 2))]
+    assert probes == [("share(fraction=0.25)", (1,)), ("share(fraction=0.5)", (1,))]
     fact = store.record(1).facts["probe.data_fractions"]
     assert isinstance(fact, dict)
     assert fact["doubling_gain"] == pytest.approx(0.2 * (1 - 2**-0.5), rel=0.05)

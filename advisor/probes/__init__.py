@@ -1,4 +1,4 @@
-"""Small experiments on copies of the model and a few batches -> a table of numbers. One file a probe, found by being here.
+"""Small experiments on copies of the model and a few batches -> numbers. One file a probe, found by being here.
 
 What a probe defines: a docstring that says what it asks and what it costs, and `run(subject) -> dict`, whose
 result becomes the fact `probe.<name>`. Whoever calls `run_probe` has fenced the user's random state; a probe may draw.

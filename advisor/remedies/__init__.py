@@ -124,7 +124,8 @@ class Remedy:
     def candidates(self, diagnosis: Diagnosis, evidence: Evidence) -> list[Plan]:
         """Plans of this remedy alone, most promising first."""
         choices: Iterable[Parameters] = self.module.candidates(diagnosis, evidence)
-        return [Plan(steps=(Step(remedy=self.name, parameters=choice.model_dump(mode="json")),)) for choice in choices]
+        shown = [choice.model_dump(mode="json", exclude_none=True) for choice in choices]  # as TOML gives it back
+        return [Plan(steps=(Step(remedy=self.name, parameters=parameters),)) for parameters in shown]
 
     def apply(self, session: Session, step: Step) -> None:
         """Raises: CannotApply, PlanError."""
