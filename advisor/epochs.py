@@ -237,9 +237,11 @@ class Epochs:
     def _like_the_users(self, model: nn.Module) -> torch.optim.Optimizer:
         """An optimizer of the class and options of the first one, for a copy of the model."""
         optimizer = self.live.optimizers[0]
-        options = {k: v for k, v in optimizer.param_groups[0].items() if k in optimizer.defaults}
         kind: Any = type(optimizer)
-        return kind([p for p in model.parameters() if p.requires_grad], **options)  # type: ignore[no-any-return]
+        like: torch.optim.Optimizer = kind([p for p in model.parameters() if p.requires_grad])
+        options = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
+        like.param_groups[0].update(options)
+        return like
 
     def _example(self) -> tuple[Any, Tensor | None] | None:
         """One training batch, read through the data set and not through the loader."""

@@ -19,7 +19,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, IterableDataset
 
-from advisor import assignment, ending, taps
+from advisor import assignment, ending, ranks, taps
 from advisor.config import load_config
 from advisor.diagnosis import Diagnosis, diagnose
 from advisor.epochs import Epochs
@@ -134,7 +134,7 @@ class Watch(Generic[T]):
                 "this loop was already watched", context="advisor.watch", hint="call it anew for each loop"
             )
         self._begun = True
-        if _other_rank():
+        if ranks.is_other():
             return self._pass_through()
         return self._watched()
 
@@ -171,7 +171,9 @@ class Watch(Generic[T]):
     def _pass_through(self) -> Iterator[T]:
         """On the other ranks of a distributed run: the plan, and nothing else."""
         apply_plan(self._plan, self._session)
-        yield from self._items()
+        ranks.check_plan_fits(self._session)
+        with ranks.acting(self._session):
+            yield from self._items()
 
     def _watched(self) -> Iterator[T]:
         self._begin()
@@ -211,6 +213,7 @@ class Watch(Generic[T]):
         self._epochs = Epochs(live, self._session, initial, orders)
         try:
             apply_plan(self._plan, self._session)
+            ranks.check_plan_fits(self._session)
         except AdvisorError as error:
             recorder.info = recorder.info.model_copy(
                 update={"status": "failed", "error": f"{type(error).__name__}: {error}", "ended": time.time()}
@@ -351,11 +354,6 @@ def _layer(name: str, module: nn.Module) -> Layer:
     own = list(module.parameters(recurse=False))
     total = sum(p.numel() for p in own)
     return Layer(name=name, kind=type(module).__name__, parameters=total, trainable=any(p.requires_grad for p in own))
-
-
-def _other_rank() -> bool:
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return distributed and torch.distributed.get_rank() != 0
 
 
 def _flat(value: Any) -> Any:

@@ -63,3 +63,39 @@ def test_two_ranks_train_as_without_watch(tmp_path: Path) -> None:
     assert record.info.status == "finished"
     assert record.problems == ()
     assert len(record.epochs["val_accuracy"].dropna()) == 3
+
+
+def train_with_schedule(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    torch.manual_seed(0)
+    x = torch.randn(32, 4)
+    y = (x[:, 0] > 0).long()
+    model = nn.parallel.DistributedDataParallel(nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    plan = advisor.Plan.of("learning_rate_schedule")
+    for _ in advisor.watch(
+        range(3), model, optimizer, train=DataLoader(TensorDataset(x, y), 8), plan=plan, report=False
+    ):
+        for a, b in DataLoader(TensorDataset(x, y), 8):
+            optimizer.zero_grad()
+            functional.cross_entropy(model(a), b).backward()
+            optimizer.step()
+    torch.save((optimizer.param_groups[0]["lr"], model.module.state_dict()), folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_plan_acts_on_every_rank(tmp_path: Path) -> None:
+    """A schedule of a plan moves the rate on both ranks, so that their weights stay equal."""
+    forked = multiprocessing.get_context("fork")
+    processes = [forked.Process(target=train_with_schedule, args=(rank, tmp_path)) for rank in (0, 1)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    (rate, weights), (other_rate, others) = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert rate == other_rate
+    assert rate < 0.1
+    assert all(torch.equal(weights[key], others[key]) for key in weights)

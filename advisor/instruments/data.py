@@ -37,8 +37,8 @@ class Data:
             return
         target = call.target.reshape(-1)
         labels = (target > 0.5).long() if target.is_floating_point() else target[target >= 0].long()
-        classes = int(live.recorder.facts.get("classes") or 0) if live.task == "multiclass" else 2
-        if 1 < classes <= MOST_CLASSES:
+        classes = live.recorder.facts.get("classes") if live.task == "multiclass" else 2
+        if isinstance(classes, int) and 1 < classes <= MOST_CLASSES:
             counts = torch.bincount(labels.clamp(0, classes - 1), minlength=classes)
             self._counts = counts if self._counts is None else self._counts + counts
 

@@ -1,0 +1,156 @@
+"""The unchanged program, measured: what is wrong with it, by which number, and how much that varies with the seed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from advisor.diagnosis import Diagnosis, diagnose
+from advisor.errors import AdvisorError, ScriptError
+from advisor.events import BaselineDone, Diagnosed
+from advisor.evidence import Evidence
+from advisor.laboratory import Laboratory, Measured
+from advisor.metric import Metric, choose, guess_mode
+from advisor.plan import Plan
+from advisor.record import Record
+from advisor.remedies import load_remedies
+from advisor.scarcity import EXPERIMENT, learning_curve
+from advisor.session import Trial
+
+if TYPE_CHECKING:
+    from advisor.trial import Job, Ran
+
+SCREEN = 0  # the program's own seeds, not shifted: what the user sees
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """One run on the screening seed, and what was said of it."""
+
+    run: Measured
+    diagnosis: Diagnosis
+    evidence: Evidence
+    metric: Metric
+
+
+def first_run(lab: Laboratory, *, metric: str | None, probes: Sequence[str]) -> Baseline:
+    """Train once as the user does, with probes on copies.
+
+    Raises: ScriptError where the program raised or never called `advisor.watch`; AdvisorError where nothing was
+    measured that could be compared.
+    """
+    from advisor.trial import Job
+
+    trial = Trial(number=0, plan=Plan(), stage="baseline", seeds=(SCREEN,))
+    lab.ledger.start(trial)
+    (run,) = lab.train([Job(0, Plan(), SCREEN, lab.ledger.id, probes=tuple(probes))])
+    if run.broken or run.record is None or run.ran.error:
+        raise _script_error(run.ran)
+    evidence = lab.evidence(run)
+    diagnosis = lab.diagnosis(run) or diagnose(evidence, lab.rules, lab.thresholds)
+    lab.metric = _metric(run.record, diagnosis, metric)
+    lab.ledger.update(diagnosis=diagnosis, metric=lab.metric.name, mode=lab.metric.mode)
+    lab.ledger.tell(Diagnosed(Plan(), diagnosis))
+    lab.ledger.done(lab.row(trial, [run]))
+    return Baseline(run, diagnosis, evidence, lab.metric)
+
+
+def on_fresh_seeds(lab: Laboratory, first: Baseline, seeds: Sequence[int]) -> None:
+    """Measure the baseline on the seeds of the confirmations: how much it varies, and whether the fault is there.
+
+    As many of them as the budget allows.
+    """
+    from advisor.trial import Job
+
+    fitting = [seed for i, seed in enumerate(seeds, start=1) if lab.budget.allows(i, jobs=lab.jobs)]
+    jobs: list[Job] = [Job(0, Plan(), seed, lab.ledger.id) for seed in fitting]
+    runs = lab.train(jobs)
+    if not runs:
+        return
+    row = lab.row(Trial(number=0, plan=Plan(), stage="baseline", seeds=tuple(fitting)), runs)
+    row = row.model_copy(update={"runs": tuple(m.ran.run for m in (first.run, *runs) if m.ran.run is not None)})
+    lab.ledger.done(row)
+    lab.ledger.tell(BaselineDone(row, first.metric.name))
+    top = first.diagnosis.top
+    if top is not None:
+        again = sum(top.rule in _rules(lab.diagnosis(run)) for run in runs)
+        if 2 * again < len(runs):
+            lab.ledger.note(f"{top.rule} was found again on only {again} of {len(runs)} other seeds: it may be chance")
+    if _all_alike([first.run, *runs]):
+        lab.ledger.note("every seed gave the same losses: this program's randomness is out of reach, so that matched "
+                        "seeds repeat one comparison")  # fmt: skip
+
+
+def experiments(lab: Laboratory, first: Baseline, seeds: Sequence[int]) -> Baseline:
+    """Carry out what findings ask for that takes whole trainings, and diagnose the baseline with the result."""
+    asked = any(EXPERIMENT in finding.probes for finding in (*first.diagnosis.findings, *first.diagnosis.notes))
+    record = first.run.record
+    if not asked or record is None or any(lab.known(Plan(), seed) is None for seed in seeds):
+        return first
+    table = learning_curve(lab, seeds)
+    if table is None:
+        return first
+    fact = {f"probe.{EXPERIMENT}": table}
+    record = dataclasses.replace(record, facts={**record.facts, **fact})
+    evidence = Evidence(record)
+    diagnosis = diagnose(evidence, lab.rules, lab.thresholds)
+    lab.store.write(record.info, new_facts=fact, problems=record.problems, diagnosis=diagnosis.model_dump_json())
+    lab.ledger.update(diagnosis=diagnosis)
+    lab.ledger.tell(Diagnosed(Plan(), diagnosis))
+    run = dataclasses.replace(first.run, record=record)
+    return Baseline(run, diagnosis, evidence, first.metric)
+
+
+def unjudged(metric: Metric, asked: str | None, record: Record) -> str:
+    """Why no plan can be judged by this metric; "" where it can."""
+    if metric.name in (asked, record.info.metric) or not metric.name.startswith("train_"):
+        return ""
+    return (
+        "no validation was seen, and no fix is judged on training data alone: pass val= to advisor.watch, splitting "
+        "a part off the training data (torch.utils.data.random_split) where there is none"
+    )
+
+
+def advice(diagnosis: Diagnosis) -> list[str]:
+    """What findings ask for that no remedy does at run time."""
+    known = load_remedies()
+    texts = []
+    for finding in diagnosis.findings:
+        if finding.explained_by is None and not any(name in known for name in finding.remedies):
+            texts.append(f"{finding.rule}: {finding.first_step or finding.message}")
+    return texts
+
+
+def _metric(record: Record, diagnosis: Diagnosis, asked: str | None) -> Metric:
+    names = [name for name, series in record.series.items() if len(series.axis) == 1 and len(series.steps)]
+    info = record.info
+    if asked is not None:
+        mode = info.mode if info.metric == asked else None
+        info = info.model_copy(update={"metric": asked, "mode": mode or guess_mode(asked)})
+    return choose(names, info, prefer=diagnosis.top.metric if diagnosis.top is not None else None)
+
+
+def _script_error(ran: Ran) -> AdvisorError:
+    shown = "\n" + "\n".join(f"    {line}" for line in ran.tail.splitlines()) + "\n" if ran.tail else ""
+    if ran.status == "no_watch":
+        return ScriptError(
+            f"the program ended without calling advisor.watch{shown}",
+            hint="wrap its epoch loop: for epoch in advisor.watch(range(20), model, optimizer): ...",
+        )
+    said = ran.error or f"the run was {ran.status}"
+    return ScriptError(f"the unchanged program does not come to its end: {said}{shown}", hint="run it without advisor")
+
+
+def _rules(diagnosis: Diagnosis | None) -> set[str]:
+    return {finding.rule for finding in diagnosis.findings} if diagnosis is not None else set()
+
+
+def _all_alike(runs: Sequence[Measured]) -> bool:
+    """Whether all runs have the same training loss in every epoch, to the last bit, and one that is finite."""
+    curves = [m.record.series["train_loss"].values for m in runs if m.record is not None and "train_loss" in m.record]
+    same = [len(c) == len(curves[0]) and bool(np.array_equal(c, curves[0])) for c in curves]
+    return len(curves) == len(runs) > 1 and all(same) and bool(np.isfinite(curves[0]).all())

@@ -1,0 +1,185 @@
+"""`advisor.fix`: a training program in; diagnosed, remedies tried, and the plan out that matched seeds prove.
+
+fix = advisor.fix("train.py", budget=20)
+fix.plan                    # what to give to advisor.watch(..., plan=...); false where nothing helped
+fix.table()                 # every trial with its verdict
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from advisor import plan_file as files
+from advisor.baseline import Baseline, advice, experiments, first_run, on_fresh_seeds, unjudged
+from advisor.budget import Budget
+from advisor.config import load_config
+from advisor.errors import AdvisorError
+from advisor.events import Event
+from advisor.final import conclude
+from advisor.fixed import Fix
+from advisor.laboratory import Executor, Laboratory
+from advisor.ledger import Ledger
+from advisor.plan import Plan
+from advisor.probes import known_probes
+from advisor.report import load_report
+from advisor.report.text import render_text
+from advisor.rulebook import load_rules
+from advisor.searching import search
+from advisor.session import FixSession
+from advisor.store import Store
+from advisor.strategies import known_strategies
+from advisor.verdict import FEWEST_SEEDS, MOST_SEEDS
+
+if TYPE_CHECKING:
+    from advisor.program import Program
+
+
+def fix(
+    program: Callable[[], object] | str | Path,
+    *,
+    arguments: Sequence[str] = (),
+    budget: float = 20,  # DESIGN: six baselines, a few screenings, a confirmation on five seeds, and a second one
+    seconds: float | None = None,
+    seeds: int = FEWEST_SEEDS,
+    jobs: int | None = 1,
+    strategy: str = "rules",
+    metric: str | None = None,
+    store: str | Path | Store | None = None,
+    report: bool = True,
+    plan_file: str | Path | None = None,
+    force: bool = False,
+    on_event: Callable[[Event], None] | None = None,
+    executor: Executor | None = None,
+) -> Fix:
+    """Diagnose a training program, try remedies, and keep what matched seeds prove.
+
+    program:   a script, or a function without arguments, that trains under `advisor.watch`
+    arguments: of the script
+    budget:    in trainings of the program's length, baselines and confirmations included
+    seconds:   at most this long
+    seeds:     matched seeds that a confirmation rests on, at least five
+    jobs:      trainings at the same time; None for one a core
+    strategy:  "rules", "tpe" or "random"
+    metric:    what to improve; by default the program's own, or the one in which the first finding shows
+    plan_file: where the accepted plan is written; advisor-plan.toml by default
+    force:     try remedies on a healthy program too
+    on_event:  called as things happen
+    executor:  whoever runs the trainings; local processes by default
+
+    Ctrl-C ends it early: what was kept until then is returned, `fix.session.status` is "interrupted".
+    Raises: AdvisorError; ScriptError where the unchanged program raises or never calls `advisor.watch`.
+    """
+    path = Path(plan_file) if plan_file is not None else files.DEFAULT
+    _check(budget, seconds, seeds, strategy)
+    files.check_free(path)
+    jobs = jobs or os.cpu_count() or 1
+    config = load_config()
+    rules = {name: rule for name, rule in load_rules(config.rules_folders).items() if name not in config.disabled}
+    kept_open = isinstance(store, Store)
+    opened = store if isinstance(store, Store) else Store(str(store) if store is not None else None)
+    what, command = _program(program, arguments)
+    session = FixSession(name=what.name, command=command, strategy=strategy, budget=budget)
+    ledger = Ledger(opened, session, on_event)
+    try:
+        with _executor(executor, what, opened, jobs=jobs, seconds=seconds) as runs:
+            lab = Laboratory(
+                runs, opened, Budget(budget, seconds), ledger, jobs=jobs, rules=rules, thresholds=config.thresholds
+            )
+            _session(lab, metric=metric, seeds=seeds, strategy=strategy, force=force, path=path)
+        done = Fix(ledger.session, tuple(m.result(lab.metric) for m in lab.all_of(Plan()) if lab.metric is not None))
+        if report:
+            print(render_text(load_report(opened, session=ledger.id)))
+    finally:
+        if not kept_open:
+            opened.close()
+    return done
+
+
+def _session(lab: Laboratory, *, metric: str | None, seeds: int, strategy: str, force: bool, path: Path) -> None:
+    """Everything between the first run and the plan's file. The ledger's status says how it ended."""
+    ledger = lab.ledger
+    status = "finished"
+    try:
+        first = first_run(lab, metric=metric, probes=known_probes())
+        if not _left_alone(lab, first, metric, force=force):
+            fresh = range(1, seeds + 1)
+            on_fresh_seeds(lab, first, fresh)
+            first = experiments(lab, first, fresh)
+            for text in advice(first.diagnosis):
+                ledger.advise(text)
+            search(lab, first, strategy=strategy, seeds=seeds, force=force)
+            conclude(lab)
+    except KeyboardInterrupt:
+        status = "interrupted"
+        conclude(lab, controls=False)
+    except BaseException as error:
+        ledger.update(status="failed", error=f"{type(error).__name__}: {error}", seconds=lab.budget.elapsed)
+        raise
+    if ledger.session.plan:
+        try:
+            files.write(ledger.session, path)
+            ledger.update(plan_file=str(path))
+        except AdvisorError as error:
+            ledger.note(str(error))
+    ledger.update(status=status, seconds=lab.budget.elapsed)
+
+
+def _left_alone(lab: Laboratory, first: Baseline, metric: str | None, *, force: bool) -> bool:
+    """Whether nothing is to be tried, said in the session's notes."""
+    note = lab.ledger.note
+    assert first.run.record is not None  # it came to its end
+    cannot = unjudged(first.metric, metric, first.run.record)
+    for text in advice(first.diagnosis):
+        lab.ledger.advise(text)
+    if cannot:
+        note(cannot)
+        return True
+    if first.diagnosis.status == "problems" or force:
+        return False
+    if first.diagnosis.status == "healthy":
+        note("the run is healthy, so it is left alone; --force (force=True) tries remedies all the same")
+    else:
+        note(f"not enough evidence, so nothing was tried: {first.diagnosis.reason}")
+    return True
+
+
+def _check(budget: float, seconds: float | None, seeds: int, strategy: str) -> None:
+    if not FEWEST_SEEDS <= seeds <= MOST_SEEDS:
+        raise AdvisorError(
+            f"expected {FEWEST_SEEDS} to {MOST_SEEDS} seeds, found {seeds}",
+            context="seeds",
+            hint="fewer than five matched seeds cannot reach p <= 0.05, whatever they show",
+        )
+    if not budget >= 1 or (seconds is not None and not seconds > 0):
+        raise AdvisorError("expected a budget of one training at least and more than 0 s", context="budget, seconds")
+    if strategy not in known_strategies():
+        raise AdvisorError(
+            f"there is no strategy {strategy!r}", context="strategy", hint=f"use one of {', '.join(known_strategies())}"
+        )
+
+
+def _program(program: Callable[[], object] | str | Path, arguments: Sequence[str]) -> tuple[Program, tuple[str, ...]]:
+    from advisor.program import Program
+
+    if callable(program):
+        return Program(script=None, function=program), ()
+    made = Program.from_script(Path(program), tuple(arguments))
+    return made, (str(program), *arguments)
+
+
+@contextmanager
+def _executor(
+    executor: Executor | None, program: Program, store: Store, *, jobs: int, seconds: float | None
+) -> Iterator[Executor]:
+    if executor is not None:
+        yield executor
+        return
+    from advisor.executors.local import LocalExecutor
+
+    url = str(store.path) if store.path is not None else store.url
+    with LocalExecutor(program, url, jobs=jobs, time_limit=seconds) as local:
+        yield local

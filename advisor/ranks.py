@@ -1,0 +1,75 @@
+"""The other ranks of a distributed run: what a plan does during training, and nothing that is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from advisor import taps
+from advisor.errors import CannotApply
+from advisor.remedies import Session
+
+
+def is_other() -> bool:
+    """Whether this process is a rank of a distributed run that does not record."""
+    return is_distributed() and torch.distributed.get_rank() != 0
+
+
+def is_distributed() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def check_plan_fits(session: Session) -> None:
+    """Raises: CannotApply where a remedy would decide by a score that only rank 0 knows."""
+    if is_distributed() and session.epoch_actions:
+        raise CannotApply(
+            "a remedy of this plan acts on the epoch's score, which only rank 0 measures",
+            context="plan in a distributed run",
+            hint="leave early_stopping out, or train in one process",
+        )
+
+
+@contextmanager
+def acting(session: Session) -> Iterator[None]:
+    """The plan's changes of batches and its actions after steps, while the loop runs."""
+    follower = _Follower(session)
+    taps.listen(follower)
+    handle = session.optimizers[0].register_step_post_hook(follower.stepped)
+    try:
+        yield
+    finally:
+        handle.remove()
+        taps.leave(follower)
+        for action in session.finish_actions:
+            action()
+
+
+class _Follower:
+    """A listener that only acts."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._steps = 0
+
+    def stepped(self, *_: Any) -> None:
+        self._steps += 1
+        for action in self._session.step_actions:
+            action(self._steps)
+
+    def heard_batch(self, loader: DataLoader[Any], batch: Any, _began: float, _ended: float) -> Any:
+        training = loader is self._session.train if self._session.train is not None else self._session.model.training
+        if training and torch.is_grad_enabled():
+            for change in self._session.batch_changes:
+                batch = change(batch)
+        return batch
+
+    def heard_loss(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> None: ...
+
+    def heard_backward(self, root: Tensor, began: float, ended: float) -> None: ...
+
+    def heard_exhausted(self, loader: DataLoader[Any]) -> None: ...

@@ -1,0 +1,140 @@
+"""Gives every hidden layer's output mean 0 and standard deviation 1 over the batch before its activation.
+
+## What it does
+Grafts `nn.BatchNorm` right after every hidden Linear and Conv layer, which is before its activation, and adds the new
+weights to the param_group that holds the layer's own weight: its learning rate, decay and schedule apply to them too.
+The layer that gives the output is left alone, and so are frozen layers and layers that a forward pass calls twice. A
+graft is a child module and a hook: no key of the `state_dict` changes, new ones are added. A batch of a single sample,
+such as the rest at the end of an epoch, is normalised by the running statistics, since it has no spread of its own.
+
+## When it helps
+Training that is slow or unstable in a deep network, activations that die or saturate, inputs whose scale is off.
+
+## When it hurts
+With small batches the statistics are noise (below about 8 samples), and for sequences or for samples that depend on
+one another they mix what must not be mixed. It regularises a little, and disagrees with dropout in front of it.
+
+## Cost
+One more pass over each hidden layer's output, and two weights and two running statistics a unit.
+
+## References
+Ioffe, Szegedy: Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift. ICML 2015,
+arXiv 1502.03167.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F  # noqa: N812  as in every tutorial
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from advisor.diagnosis import Diagnosis
+from advisor.errors import CannotApply
+from advisor.evidence import Evidence, Missing
+from advisor.record import Json, Record
+from advisor.remedies import Parameters as _Parameters
+from advisor.remedies import Session
+from advisor.remedies._places import Place, places
+
+CHANGES = frozenset({"layers"})
+GRAFT = "advisor_batch_norm"  # name of the child module
+KINDS = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)  # by number of spatial dimensions
+FEWEST = 8  # samples in a batch: a convention, below it a variance is off by half its size (sd of s² = σ²·√(2/(n−1)))
+
+
+class Parameters(_Parameters):
+    """It has none: torch's defaults for eps and momentum are the paper's practice."""
+
+
+def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:  # noqa: ARG001  one choice for all
+    """The one choice; none where the model normalises already or its batches are too small."""
+    try:
+        if evidence.fact("normalisation") is True:
+            return []
+    except Missing:
+        pass
+    try:
+        if evidence.number("batch_size") < FEWEST:
+            return []
+    except Missing:
+        pass
+    return [Parameters()]
+
+
+def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it has none
+    """Raises: CannotApply where the model normalises already, batches have one sample, or no layer fits."""
+    norms = [name for name, part in session.model.named_modules() if "norm" in type(part).__name__.lower()]
+    if norms:
+        raise CannotApply(f"the model already normalises ({norms[0]})", context="batch_norm")
+    if isinstance(session.model, DistributedDataParallel):
+        raise CannotApply(
+            "DistributedDataParallel would not share the new weights",
+            context="batch_norm",
+            hint="write it in the model",
+        )
+    if _batch_size(session) == 1:
+        raise CannotApply("a batch of one sample has no spread", context="batch_norm", hint="raise batch_size first")
+    grafted = [place for place in places(session) if _fits(place) and _graft(place, session)]
+    if not grafted:
+        raise CannotApply("no hidden Linear or Conv layer that is trained and called once", context="batch_norm")
+    note: dict[str, Json] = {"layers": [place.name for place in grafted], "batches": 0}
+    session.note("batch_norm", note)
+    graft: Any = grafted[0].layer.get_submodule(GRAFT)
+    session.on_finish(lambda: session.note("batch_norm", note | {"batches": int(graft.num_batches_tracked)}))
+
+
+def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  it has none
+    """Whether a training batch went through the first graft."""
+    note = record.facts.get("remedy.batch_norm")
+    return isinstance(note, dict) and bool(note.get("batches"))
+
+
+def normalise(layer: nn.Module, _: tuple[Any, ...], output: Tensor) -> Tensor:
+    """The hook: passes a layer's output through its own graft. A function of this module, so that models pickle."""
+    graft: Any = layer.get_submodule(GRAFT)
+    if output.dim() != graft.dims:  # a sample without a batch dimension, or a Linear over sequences
+        return output
+    if graft.training and output.numel() == output.shape[1]:
+        return F.batch_norm(
+            output, graft.running_mean, graft.running_var, graft.weight, graft.bias, training=False, eps=graft.eps
+        )
+    normal: Tensor = graft(output)
+    return normal
+
+
+def _fits(place: Place) -> bool:
+    over_units = place.dims is None or place.dims == place.spatial + 2  # (N, C) or (N, C, …), not a Linear on (N, T, F)
+    return not place.last and place.calls <= 1 and over_units
+
+
+def _graft(place: Place, session: Session) -> bool:
+    """Add the norm and its weights; False where no optimizer trains the layer."""
+    layer: Any = place.layer
+    group = _group(layer.weight, session)
+    if group is None:
+        return False
+    units = layer.out_channels if place.spatial else layer.out_features
+    norm = KINDS[place.spatial](units, device=layer.weight.device, dtype=layer.weight.dtype).train(layer.training)
+    norm.dims = place.spatial + 2  # type: ignore[assignment]  # a plain number, no module or tensor
+    layer.add_module(GRAFT, norm)
+    layer.register_forward_hook(normalise)
+    group["params"].extend([norm.weight, norm.bias])
+    if "param_names" in group:
+        group["param_names"].extend([f"{place.name}.{GRAFT}.weight", f"{place.name}.{GRAFT}.bias"])
+    return True
+
+
+def _group(weight: Tensor, session: Session) -> dict[str, Any] | None:
+    if not weight.requires_grad:
+        return None
+    groups = (group for optimizer in session.optimizers for group in optimizer.param_groups)
+    return next((group for group in groups if any(weight is p for p in group["params"])), None)
+
+
+def _batch_size(session: Session) -> int | None:
+    if session.train is not None and session.train.batch_size is not None:
+        return session.train.batch_size
+    example = session.example()
+    return len(example[0]) if example is not None and isinstance(example[0], Tensor) else None

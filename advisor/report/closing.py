@@ -1,0 +1,107 @@
+"""A report -> its last lines: what a session came to, where the plan is, and what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import fmean
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from advisor.diagnosis import Diagnosis
+from advisor.report.findings import label
+from advisor.report.heading import baseline_scores
+from advisor.report.wording import clean, duration, names, number, signed, spread
+from advisor.session import FixSession, Trial
+
+COLUMN = 10  # width of the labels "plan", "as code", "look"
+
+
+def next_steps(diagnosis: Diagnosis | None, script: str) -> Iterator[Text]:
+    """What to type next, after a run."""
+    name = script or "train.py"
+    if diagnosis is None:
+        return
+    if diagnosis.top is not None:
+        yield _line("fix", f"advisor fix {name}", "tries remedies, keeps what matched seeds prove")
+        yield _line("why", f"advisor explain {clean(diagnosis.top.rule)}")
+    yield _line("look", "advisor report")
+
+
+def session_closing(session: FixSession) -> Iterator[RenderableType]:
+    """What came of it and what it cost; what is left; what could not be tried."""
+    spent = f"{session.spent:.3g} of {session.budget:g} trainings"
+    took = ", ".join(filter(None, (spent, duration(session.seconds))))
+    yield outcome(session).append(f". {took}. {_others(session)}".rstrip(), style="not bold")
+    if session.after is not None and session.plan:
+        left = names([finding.rule for finding in session.after.findings])
+        status = session.after.status.replace("_", " ")
+        yield label("with the plan", f"still {left}" if left else status)
+    for text in session.advice:
+        yield label("advice", clean(text))
+    for text in session.notes:
+        yield label("note", clean(text))
+
+
+def session_plan(session: FixSession) -> Iterator[Text]:
+    """Where the plan is and how to use it; nothing to use where none was accepted."""
+    if session.plan:
+        path = clean(session.plan_file or "")
+        if path:
+            yield _line("plan", path)
+            yield _line("use it", f'advisor.watch(..., plan="{path}")')
+    yield _line("look", "advisor report")
+
+
+def outcome(session: FixSession) -> Text:
+    """What came of a session, without the full stop: "0.842 → 0.921 on seeds that chose nothing (p 0.031)"."""
+    final = session.final
+    if session.plan and final is not None and final.baseline and final.plan:
+        line = Text(f"{number(fmean(final.baseline))} → {number(fmean(final.plan))}", style="bold")
+        words = [] if final.kind == "helped" else [final.kind.replace("_", " ")]
+        words += [] if final.p is None else [f"p {number(final.p)}"]
+        remark = f" ({', '.join(words)})" if words else ""
+        return line.append(f" on seeds that chose nothing{remark}", style="not bold")
+    if session.plan:
+        return Text("A plan was accepted, but not yet measured on fresh seeds")
+    if session.status == "running":
+        return Text("Nothing has been accepted yet")
+    score = spread(baseline_scores(session))
+    return Text("Nothing was accepted", style="bold").append(f"; the run stays at {score}" if score else "", "not bold")
+
+
+def _others(session: FixSession) -> str:
+    """Whether anything else helped, said only where something else was tried."""
+    rest = [t for t in session.trials if t.stage in ("screen", "confirm") and not t.kept and t.verdict is not None]
+    helped = [t for t in rest if t.verdict is not None and t.verdict.kind == "helped"]
+    if not rest:
+        return ""
+    return f"{len(helped)} more helped but were not kept." if helped else "Nothing else helped."
+
+
+def trial_details(trial: Trial, metric: str) -> Iterator[RenderableType]:
+    """What a row of the table has no room for: the plan's parameters, each seed's scores, why the verdict."""
+    against = f"against {trial.against}" if trial.against else "against the plain run"
+    yield Text(clean(str(trial.plan)), style="bold").append(f"   {trial.stage}, {clean(against)}", style="not bold dim")
+    verdict = trial.verdict
+    if verdict is not None:
+        scale = fmean(verdict.baseline) if verdict.baseline else None
+        noise = "" if verdict.noise is None else f"   baseline's noise {number(verdict.noise, like=scale)}"
+        p = "" if verdict.p is None else f"   p {number(verdict.p)}"
+        words = verdict.kind.replace("_", " ")
+        yield label("verdict", f"{words}   gain {signed(verdict.gain, like=scale)}{p}{noise}")
+        if verdict.reason:
+            yield label("why", clean(verdict.reason))
+        for seed, before, after in zip(verdict.seeds, verdict.baseline, verdict.plan, strict=False):
+            yield Text(f"  seed {seed}   {clean(metric)} {number(before)} → {number(after)}")
+    else:
+        yield label(clean(metric), spread(trial.scores) or "not measured")
+    if trial.note:
+        yield label("note", clean(trial.note))
+    if trial.runs:
+        yield label("runs", names([str(run) for run in trial.runs], most=10))  # 10: ids are short
+
+
+def _line(name: str, command: str, remark: str = "") -> Text:
+    line = Text(f"{name:<{COLUMN}}", style="dim").append(command, style="not dim cyan")
+    return line.append(f"   {remark}", style="not dim") if remark else line

@@ -1,0 +1,226 @@
+"""A measured baseline -> a plan: screen changes on one seed, confirm the best on fresh seeds, keep, diagnose, again.
+
+A stage goes from what is kept to the next plan that is accepted. Within it every change is tried on top of what is
+kept, and compared with that; losers are stopped early.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from advisor import strategies
+from advisor.assignment import Rival
+from advisor.baseline import SCREEN, Baseline
+from advisor.confirming import MOST_LOOKS, confirm, price, seeds_of
+from advisor.diagnosis import Diagnosis
+from advisor.events import Accepted, Diagnosed
+from advisor.evidence import Evidence
+from advisor.laboratory import Laboratory
+from advisor.plan import Plan
+from advisor.remedies import load_remedies
+from advisor.session import Trial, Verdict
+from advisor.strategies import Screened, Setting, Strategy
+from advisor.verdict import judge
+
+if TYPE_CHECKING:
+    from advisor.trial import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A change that was screened, and how it did. promising: more than the noise of what is kept could explain."""
+
+    number: int
+    change: Plan
+    gain: float
+    promising: bool
+
+
+def search(lab: Laboratory, first: Baseline, *, strategy: str, seeds: int, force: bool) -> Plan:
+    """Stage after stage until one accepts nothing or the budget ends; the plan that is kept."""
+    kept, diagnosis, evidence = Plan(), first.diagnosis, first.evidence
+    leftovers: tuple[Plan, ...] = ()
+    while True:
+        setting = Setting(kept, diagnosis, evidence, leftovers, force=force)
+        stage = _Stage(lab, setting, strategies.build(strategy, setting), seeds=seeds)
+        accepted = stage.run()
+        if accepted is None:
+            return kept
+        kept, leftovers = accepted, stage.leftovers()
+        found = _diagnose_again(lab, kept)
+        if found is None:
+            return kept
+        diagnosis, evidence = found
+
+
+class _Stage:
+    """From one kept plan to the next."""
+
+    def __init__(self, lab: Laboratory, setting: Setting, strategy: Strategy, *, seeds: int) -> None:
+        self._lab, self._kept, self._strategy, self._seeds = lab, setting.kept, strategy, seeds
+        self._setting = setting
+        self._tried: list[Tried] = []
+        self._screened: list[Screened] = []
+        self._confirmed: list[Plan] = []
+        self._noise = lab.noise(setting.kept)
+        self._exhausted = False
+        self._looks = 0  # at p values, for which the level pays
+
+    def run(self) -> Plan | None:
+        """Screen and confirm until a plan is accepted; None where nothing helps or nothing more fits."""
+        while True:
+            if self._looks >= MOST_LOOKS:
+                return None
+            if self._may_screen():
+                change = self._strategy.ask(self._screened)
+                if change is None:
+                    self._exhausted = True
+                elif self._can_confirm(change):
+                    self._screen(change)
+                continue
+            best = self._best()
+            if best is None:
+                return None
+            if self._confirm(best):
+                return self._kept + best.change
+
+    def leftovers(self) -> tuple[Plan, ...]:
+        """Changes that looked promising and were not confirmed, best first."""
+        rest = [t for t in self._tried if t.promising and t.change not in self._confirmed]
+        return tuple(t.change for t in sorted(rest, key=lambda t: -t.gain))
+
+    # ----------------------------------------------------------------------------------------------------- screening
+
+    def _may_screen(self) -> bool:
+        """Whether a screening still fits beside the confirmation that follows it.
+
+        Once something promising is found, a second confirmation is held back too, for what is composed with it.
+        """
+        if self._exhausted:
+            return False
+        one = self._lab.price(self._kept)
+        now = one if self._lab.known(self._kept, SCREEN) is not None else 2 * one
+        promising = [t for t in self._open() if t.promising]
+        if not promising:
+            return self._fits(now + one * self._confirmation_seeds())
+        return self._fits(now + self._price(promising[0]) + one * self._seeds)
+
+    def _can_confirm(self, change: Plan) -> bool:
+        """Whether a change could still be confirmed once it is screened; a longer one is advice where it cannot."""
+        lab, cost = self._lab, self._lab.price(self._kept + change)
+        needed = cost * (1 + self._confirmation_seeds())
+        if self._fits(needed):
+            return True
+        if cost > lab.price(self._kept):
+            lab.ledger.advise(
+                f"{change} was not tried: to prove it takes {needed:.3g} trainings of the unchanged length, and "
+                f"{lab.budget.left:.3g} are left; raise the budget by as much"
+            )
+        return False
+
+    def _screen(self, change: Plan) -> None:
+        from advisor.trial import Job
+
+        lab, kept = self._lab, self._kept
+        jobs: list[Job] = []
+        if lab.known(kept, SCREEN) is None:
+            jobs.append(Job(0, kept, SCREEN, lab.ledger.id))
+        lab.train(jobs)
+        plan = kept + change
+        number = lab.ledger.next_number()
+        trial = lab.ledger.start(Trial(number=number, plan=plan, stage="screen", seeds=(SCREEN,), against=kept))
+        (run,) = lab.train([Job(number, plan, SCREEN, lab.ledger.id, self._rival(change))])
+        assert lab.metric is not None  # set with the baseline
+        before, after = lab.results(kept, [SCREEN]), [run.result(lab.metric)]
+        took = run.broken or run.took_effect()
+        verdict = judge(before, after, [SCREEN], lab.metric, noise=self._noise, took_effect=took)
+        note = f"stopped at epoch {run.epochs}" if run.pruned else "" if not run.broken else f"raised {run.error}"
+        if run.cannot_apply:
+            verdict = verdict.model_copy(update={"kind": "no_effect", "reason": run.cannot_apply})
+            note = run.cannot_apply
+            lab.ledger.advise(f"{change} cannot be applied here: {note}")
+        self._screened.append(Screened(change, verdict.gain))
+        hopeful = verdict.gain > 0 and verdict.kind not in ("failed", "no_effect")
+        if hopeful:
+            self._tried.append(Tried(number, change, verdict.gain, self._promising(verdict)))
+        lab.ledger.done(lab.row(trial, [run], note=note).model_copy(update={"verdict": verdict}))
+
+    def _rival(self, change: Plan) -> Rival | None:
+        """None for a change of the length: halfway through a longer run is no place to compare."""
+        known = load_remedies()
+        if any("epochs" in known[step.remedy].changes for step in change.steps):
+            return None
+        return self._lab.rival(self._kept, SCREEN, self._noise)
+
+    def _promising(self, verdict: Verdict) -> bool:
+        """Above the noise, or better than what is kept has been on any seed."""
+        lab = self._lab
+        assert lab.metric is not None  # set with the baseline
+        seeds = [s for s in range(SCREEN, self._seeds + 1) if lab.known(self._kept, s) is not None]
+        finals = [lab.metric.sign * r.final for r in lab.results(self._kept, seeds)]
+        return verdict.gain > self._noise or all(lab.metric.sign * verdict.plan[0] > value for value in finals)
+
+    # ---------------------------------------------------------------------------------------------------- confirming
+
+    def _confirm(self, tried: Tried) -> bool:
+        """True where the plan is accepted."""
+        lab, plan = self._lab, self._kept + tried.change
+        self._confirmed.append(tried.change)
+        screened = next((t for t in lab.ledger.session.trials if t.number == tried.number), None)
+        said = screened.verdict if screened is not None else None
+        wanted = tuple(range(1, self._confirmation_seeds() + 1))
+        trial = Trial(number=tried.number, plan=plan, stage="confirm", seeds=wanted, against=self._kept)
+        lab.ledger.start(trial)
+        verdict, runs = confirm(lab, trial, look=self._looks + 1, seeds=self._seeds)
+        self._looks += 2 if len(runs) > len(wanted) else 1
+        note = f"screened {said.gain:+.3g}" if said is not None else ""
+        kept = verdict.kind == "helped"
+        row = lab.row(trial, runs, note=note).model_copy(update={"verdict": verdict, "kept": kept})
+        lab.ledger.done(row)
+        if kept:
+            lab.ledger.update(plan=plan)
+            lab.ledger.tell(Accepted(plan, verdict))
+        return kept
+
+    def _best(self) -> Tried | None:
+        """The best change that is not confirmed yet and whose confirmation fits.
+
+        Where nothing could be screened, a leftover of the stage before is taken at its word.
+        """
+        for tried in sorted(self._open(), key=lambda t: -t.gain):
+            if self._fits(self._price(tried)):
+                return tried
+        if self._screened:
+            return None
+        for change in self._setting.leftovers:
+            if change not in self._confirmed and strategies.fits(self._kept, change):
+                tried = Tried(self._lab.ledger.next_number(), change, 0.0, promising=True)
+                if self._fits(self._price(tried)):
+                    return tried
+        return None
+
+    def _open(self) -> list[Tried]:
+        return [t for t in self._tried if t.change not in self._confirmed]
+
+    def _price(self, tried: Tried) -> float:
+        return price(self._lab, self._kept + tried.change, self._kept, self._confirmation_seeds())
+
+    def _confirmation_seeds(self) -> int:
+        return seeds_of(self._looks + 1, self._seeds)
+
+    def _fits(self, cost: float) -> bool:
+        return self._lab.budget.allows(cost, jobs=self._lab.jobs)
+
+
+def _diagnose_again(lab: Laboratory, kept: Plan) -> tuple[Diagnosis, Evidence] | None:
+    """Of a run of the kept plan, on the screening seed where there is one."""
+    for seed in (SCREEN, 1):
+        run = lab.known(kept, seed)
+        if run is not None and not run.broken:
+            diagnosis = lab.diagnosis(run)
+            if diagnosis is not None:
+                lab.ledger.update(after=diagnosis)
+                lab.ledger.tell(Diagnosed(kept, diagnosis))
+                return diagnosis, lab.evidence(run)
+    return None

@@ -1,0 +1,96 @@
+"""What to try next: one file a strategy, found by being here.
+
+What a strategy's module defines: a docstring that says how it chooses, and `build(setting) -> Strategy`. A strategy
+lives for one stage of a session: from what is kept to the next plan that is accepted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from advisor.diagnosis import Diagnosis
+from advisor.errors import AdvisorError, PlanError
+from advisor.evidence import Evidence
+from advisor.plan import Plan
+from advisor.remedies import Remedy, check_plan, load_remedies
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """One change that was tried on top of what is kept. gain: on the screening seed, positive is better."""
+
+    change: Plan
+    gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a stage begins with.
+
+    kept:      the plan that every change is added to
+    diagnosis: of a run of it
+    evidence:  of the same run
+    leftovers: changes that looked good in the stage before and were not kept, best first
+    force:     the user wants something tried though nothing is wrong
+    """
+
+    kept: Plan
+    diagnosis: Diagnosis
+    evidence: Evidence
+    leftovers: tuple[Plan, ...] = ()
+    force: bool = False
+
+
+class Strategy(Protocol):
+    """Proposes changes, one at a time."""
+
+    def ask(self, screened: Sequence[Screened]) -> Plan | None:
+        """The next change, without what is kept; None when there is no more. `screened`: all of this stage so far."""
+
+
+def known_strategies() -> tuple[str, ...]:
+    return tuple(sorted(found.name for found in pkgutil.iter_modules(__path__) if not found.name.startswith("_")))
+
+
+def build(name: str, setting: Setting) -> Strategy:
+    """Raises: AdvisorError for a name that is not there."""
+    if name not in known_strategies():
+        raise AdvisorError(
+            f"there is no strategy {name!r}", context="strategy", hint=f"use one of {', '.join(known_strategies())}"
+        )
+    made: Strategy = importlib.import_module(f"{__name__}.{name}").build(setting)
+    return made
+
+
+def fits(kept: Plan, change: Plan) -> bool:
+    """Whether a change can be added to what is kept: known remedies, none of them twice, and no part changed twice."""
+    if {step.remedy for step in kept.steps} & {step.remedy for step in change.steps}:
+        return False
+    try:
+        check_plan(kept + change)
+    except PlanError:
+        return False
+    return bool(change)
+
+
+def choices(remedy: Remedy, diagnosis: Diagnosis, evidence: Evidence) -> list[Plan]:
+    """A remedy's candidates; none where it cannot choose for want of numbers."""
+    try:
+        return remedy.candidates(diagnosis, evidence)
+    except LookupError:  # Missing: this run has not measured what the remedy chooses by
+        return []
+
+
+def whole_pool(setting: Setting) -> list[Plan]:
+    """Every remedy's candidates without looking at the diagnosis, as far as they can be added to what is kept."""
+    blind = Diagnosis(status="healthy")
+    pool: list[Plan] = []
+    for remedy in load_remedies().values():
+        for change in choices(remedy, blind, setting.evidence):
+            if fits(setting.kept, change) and change not in pool:
+                pool.append(change)
+    return pool

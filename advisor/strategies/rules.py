@@ -1,0 +1,75 @@
+"""The diagnosis chooses: remedies of the leading cause first, one choice of each, then further choices of what helped.
+
+What is left of the budget goes to the search of `tpe` over all remedies, but only where the leading cause has a remedy:
+where it has none (data that lack, a leak between the splits) turning other knobs would hide it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from advisor.plan import Plan
+from advisor.remedies import load_remedies
+from advisor.strategies import Screened, Setting, Strategy, choices, fits, tpe
+
+
+def build(setting: Setting) -> Strategy:
+    return Rules(setting)
+
+
+class Rules:
+    """Leftovers, then rounds over the remedies, then the search."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._leftovers = [change for change in setting.leftovers if fits(setting.kept, change)]
+        self._waiting = _candidates(setting)  # remedy -> its choices, in the order of the findings
+        self._rounds = dict.fromkeys(self._waiting, 0)
+        top = setting.diagnosis.top
+        self._may_search = setting.force or (top is not None and any(r in self._waiting for r in top.remedies))
+        self._asked: list[Plan] = []
+        self._search: Strategy | None = None
+
+    def ask(self, screened: Sequence[Screened]) -> Plan | None:
+        while (change := self._next(screened)) is not None:
+            if change not in self._asked:
+                self._asked.append(change)
+                return change
+        return None
+
+    def _next(self, screened: Sequence[Screened]) -> Plan | None:
+        if self._leftovers:
+            return self._leftovers.pop(0)
+        gains: dict[str, float] = {}
+        for s in screened:
+            name = s.change.steps[0].remedy
+            gains[name] = max(s.gain, gains.get(name, s.gain))
+        order = list(self._waiting)
+        ready = [remedy for remedy in order if self._waiting[remedy]]
+        if ready:
+            # first choices in the findings' order; then those that helped, the best first; then the rest
+            def rank(remedy: str) -> tuple[int, float, int]:
+                tried, gain = self._rounds[remedy], gains.get(remedy, 0.0)
+                return (0 if not tried else 1 if gain > 0 else 2, -max(gain, 0.0) if tried else 0.0, tried)
+
+            remedy = min(ready, key=lambda name: (*rank(name), order.index(name)))
+            self._rounds[remedy] += 1
+            return self._waiting[remedy].pop(0)
+        if not self._may_search:
+            return None
+        if self._search is None:
+            self._search = tpe.build(self._setting)
+        return self._search.ask(screened)
+
+
+def _candidates(setting: Setting) -> dict[str, list[Plan]]:
+    known = load_remedies()
+    found: dict[str, list[Plan]] = {}
+    for finding in setting.diagnosis.findings:
+        for name in finding.remedies:
+            if name in known and name not in found:
+                plans = choices(known[name], setting.diagnosis, setting.evidence)
+                fitting = [plan for plan in plans if fits(setting.kept, plan)]
+                if fitting:
+                    found[name] = fitting
+    return found

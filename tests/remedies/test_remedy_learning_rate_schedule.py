@@ -1,0 +1,147 @@
+"""learning_rate_schedule: the rate at every step of a run, against torch's own schedulers and closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from sessions import diagnosis_of, drive, mlp, record_of, record_with, session_of, table
+from torch.optim import SGD, lr_scheduler
+
+from advisor.errors import CannotApply
+from advisor.evidence import Evidence
+from advisor.plan import Plan
+from advisor.remedies import Session, apply_plan
+from advisor.remedies import learning_rate_schedule as schedule
+from advisor.remedies.learning_rate_schedule import Kind, Parameters, curve
+
+
+def rates(session: Session, *, steps: int) -> list[float]:
+    """The rate with which each step of a run was made."""
+    seen = [session.optimizers[0].param_groups[0]["lr"]]
+    drive(session, each_step=lambda: seen.append(session.optimizers[0].param_groups[0]["lr"]))
+    assert len(seen) == steps + 1
+    return seen[:-1]
+
+
+def test_cosine_is_torchs() -> None:
+    """Stepped after every batch, the rate is that of CosineAnnealingLR over all steps."""
+    session = session_of(mlp(), table(), epochs=4)
+    schedule.apply(session, Parameters(kind="cosine"))
+    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    torchs = lr_scheduler.CosineAnnealingLR(optimizer, 12)
+    expected = []
+    for _ in range(12):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        torchs.step()
+    assert rates(session, steps=12) == pytest.approx(expected)
+
+
+def test_step_divides_by_ten_twice() -> None:
+    """1 for half of the run, 0.1 for a quarter, 0.01 for the last."""
+    session = session_of(mlp(), table(), epochs=4)
+    schedule.apply(session, Parameters(kind="step"))
+    assert rates(session, steps=12) == pytest.approx([0.1] * 6 + [0.01] * 3 + [0.001] * 3)
+
+
+def test_one_cycle_peaks_at_the_users_rate() -> None:
+    """From 1/25 of the rate to the rate at 30 %, and down to torch's final_div_factor at the end."""
+    at = [curve("one_cycle", progress, 0.05) for progress in (0.0, 0.15, 0.3, 0.65, 1.0)]
+    assert at == pytest.approx([1 / 25, 0.52, 1.0, 0.5, 4e-6], rel=1e-5)
+
+
+def test_warm_up_is_linear() -> None:
+    """Halfway through the warm-up the rate is half of the user's; it never begins at 0."""
+    at = [curve("warmup_cosine", progress, 0.1) for progress in (0.0, 0.05, 0.1, 0.55, 1.0)]
+    assert at == pytest.approx([1 / 25, 0.5, 1.0, 0.5, 0.0])
+
+
+@pytest.mark.parametrize("kind", ["cosine", "warmup_cosine", "one_cycle", "step"])
+def test_curve_stays_between_nothing_and_the_users_rate(kind: Kind) -> None:
+    """No curve goes above the rate that the user set, or below 0."""
+    values = [curve(kind, i / 100, 0.05) for i in range(101)]
+    assert min(values) >= 0
+    assert max(values) <= 1
+    assert not any(math.isnan(value) for value in values)
+
+
+def test_accumulation_is_learnt_after_an_epoch() -> None:
+    """Where a step takes two batches, the second epoch starts at the right share of the run all the same."""
+    session = session_of(mlp(), table(32), epochs=4)  # four batches an epoch, here two steps
+    schedule.apply(session, Parameters(kind="cosine"))
+    for step in (1, 2):
+        session.step_actions[0](step)
+    session.epoch_actions[0](None)  # it asks the epoch nothing
+    lr = session.optimizers[0].param_groups[0]
+    assert lr["lr"] == pytest.approx(0.1 * (1 + math.cos(math.pi / 4)) / 2)
+    session.step_actions[0](3)
+    assert lr["lr"] == pytest.approx(0.1 * (1 + math.cos(math.pi * 3 / 8)) / 2)
+
+
+def test_follows_a_change_of_length() -> None:
+    """more_epochs later in the plan stretches the curve: the last step is still at its end."""
+    session = session_of(mlp(), table(), epochs=4)
+    apply_plan(Plan.of("learning_rate_schedule", kind="step") + Plan.of("more_epochs", factor=2.0), session)
+    assert rates(session, steps=24) == pytest.approx([0.1] * 12 + [0.01] * 6 + [0.001] * 6)
+
+
+def test_scaled_by_learning_rate() -> None:
+    """learning_rate later in the plan scales the whole curve."""
+    session = session_of(mlp(), table(), epochs=4)
+    apply_plan(Plan.of("learning_rate_schedule", kind="step") + Plan.of("learning_rate", lr=1.0), session)
+    assert rates(session, steps=12) == pytest.approx([1.0] * 6 + [0.1] * 3 + [0.01] * 3)
+
+
+def test_loop_that_counts_steps() -> None:
+    """In a loop over steps the planned length is that of all steps."""
+    session = session_of(mlp(), table(), epochs=10, step_based=True)
+    schedule.apply(session, Parameters(kind="step"))
+    session.step_actions[0](5)
+    assert session.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.01)
+
+
+def test_without_a_loader_only_falling_curves() -> None:
+    """Epochs alone are enough to fall; to rise, the number of steps must be known."""
+    session = session_of(mlp(), table(), epochs=4)
+    session.train = None
+    with pytest.raises(CannotApply, match="steps in an epoch is not known; pass train="):
+        schedule.apply(session, Parameters(kind="one_cycle"))
+    schedule.apply(session, Parameters(kind="cosine"))
+    session.step_actions[0](7)
+    assert session.optimizers[0].param_groups[0]["lr"] == 0.1
+    session.epoch_actions[0](None)  # it asks the epoch nothing
+    assert session.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.1 * (1 + math.cos(math.pi / 4)) / 2)
+
+
+def test_scheduler_that_is_there_already() -> None:
+    """A scheduler that the session was not told of is found, and refused by its class."""
+    session = session_of(mlp(), table())
+    scheduler = lr_scheduler.StepLR(session.optimizers[0], 3)
+    with pytest.raises(CannotApply, match=r"has a scheduler \(StepLR\)"):
+        schedule.apply(session, Parameters())
+    assert scheduler.last_epoch == 0
+
+
+def test_endless_loop() -> None:
+    """A loop without an end is refused."""
+    with pytest.raises(CannotApply, match="endless"):
+        schedule.apply(session_of(mlp(), table(), epochs=None), Parameters())
+
+
+def test_constant_rate_is_no_effect() -> None:
+    """A recorded rate that never moved shows no effect."""
+    session = session_of(mlp(), table())
+    schedule.apply(session, Parameters())
+    assert not schedule.took_effect(record_of(session, lr=[0.1, 0.1]), Parameters())
+
+
+def test_candidates() -> None:
+    """None beside a scheduler, for a short run, or for an endless one; rising first where training is unstable."""
+    plain = Evidence(record_with(scheduler=None))
+    assert [c.kind for c in schedule.candidates(diagnosis_of(), plain)] == ["cosine", "one_cycle"]
+    assert schedule.candidates(diagnosis_of("unstable_loss"), plain)[0].kind == "warmup_cosine"
+    assert schedule.candidates(diagnosis_of("too_few_epochs"), plain) == []
+    assert schedule.candidates(diagnosis_of(), Evidence(record_with(scheduler="StepLR"))) == []
+    assert schedule.candidates(diagnosis_of(), Evidence(record_with(epochs=None))) == []
