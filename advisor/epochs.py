@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -26,22 +25,10 @@ from advisor.instruments import Live
 from advisor.losses import LossCall
 from advisor.observing import Observer
 from advisor.probes import Batch, Subject, run_probe
-from advisor.remedies import Session
+from advisor.remedies import EpochEnd, Session
 
 WINDOWS = 100  # of a loop that counts steps and says how many: enough points for a curve
 WINDOW = 100  # steps, where it does not say
-
-
-@dataclass
-class EpochEnd:
-    """What a remedy sees at the end of an epoch (`remedies.Epoch`)."""
-
-    number: int
-    score: float | None
-    stopped: bool = False
-
-    def stop(self) -> None:
-        self.stopped = True
 
 
 class Epochs:
@@ -77,6 +64,7 @@ class Epochs:
         if self._step_based is None or (self._step_based and steps > self._window()):
             self._step_based = live.steps_in_epoch <= 1 and not observer.exhausted
             if self._step_based:
+                self.session.step_based = True
                 live.recorder.info = live.recorder.info.model_copy(update={"step_based": True})
         full = observer.validated or observer.exhausted or steps >= self._window()
         if not self._step_based or full:

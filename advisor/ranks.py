@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,7 +11,9 @@ from torch.utils.data import DataLoader
 
 from advisor import taps
 from advisor.errors import CannotApply
-from advisor.remedies import Session
+from advisor.remedies import EpochEnd, Session
+
+T = TypeVar("T")
 
 
 def is_other() -> bool:
@@ -26,7 +27,7 @@ def is_distributed() -> bool:
 
 def check_plan_fits(session: Session) -> None:
     """Raises: CannotApply where a remedy would decide by a score that only rank 0 knows."""
-    if is_distributed() and session.epoch_actions:
+    if is_distributed() and session.decides_by_score:
         raise CannotApply(
             "a remedy of this plan acts on the epoch's score, which only rank 0 measures",
             context="plan in a distributed run",
@@ -34,14 +35,19 @@ def check_plan_fits(session: Session) -> None:
         )
 
 
-@contextmanager
-def acting(session: Session) -> Iterator[None]:
-    """The plan's changes of batches and its actions after steps, while the loop runs."""
+def acting(session: Session, items: Iterator[T]) -> Iterator[T]:
+    """The loop's items, with the plan's changes of batches and its actions after steps and epochs."""
     follower = _Follower(session)
     taps.listen(follower)
     handle = session.optimizers[0].register_step_post_hook(follower.stepped)
     try:
-        yield
+        for number, item in enumerate(items):
+            before = follower.steps
+            yield item
+            session.step_based = session.step_based or (number == 0 and follower.steps - before <= 1)
+            if not session.step_based:
+                for act in session.epoch_actions:
+                    act(EpochEnd(number, None))
     finally:
         handle.remove()
         taps.leave(follower)
@@ -54,12 +60,12 @@ class _Follower:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._steps = 0
+        self.steps = 0
 
     def stepped(self, *_: Any) -> None:
-        self._steps += 1
+        self.steps += 1
         for action in self._session.step_actions:
-            action(self._steps)
+            action(self.steps)
 
     def heard_batch(self, loader: DataLoader[Any], batch: Any, _began: float, _ended: float) -> Any:
         training = loader is self._session.train if self._session.train is not None else self._session.model.training

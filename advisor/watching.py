@@ -172,8 +172,7 @@ class Watch(Generic[T]):
         """On the other ranks of a distributed run: the plan, and nothing else."""
         apply_plan(self._plan, self._session)
         ranks.check_plan_fits(self._session)
-        with ranks.acting(self._session):
-            yield from self._items()
+        yield from ranks.acting(self._session, self._items())
 
     def _watched(self) -> Iterator[T]:
         self._begin()

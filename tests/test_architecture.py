@@ -27,11 +27,11 @@ FLOW: tuple[tuple[str, str], ...] = (
         "watching",
         "fence taps losses sampling recording instruments capture probes remedies observing epochs ending watching",
     ),
-    ("trial", "script program moves overlay scan sandbox seeds trial executors"),
+    ("trial", "script program moves overlay scan replacing sandbox seeds trial child executors"),
     ("verdict", "verdict"),
     (
         "fixing",
-        "budget events ledger laboratory strategies scarcity baseline confirming searching final plan_file fixing",
+        "budget events ledger laboratory strategies scarcity baseline confirming searching final plan_file fixed fixing",
     ),
     ("command line", "pages screen live listing following demo demo_script cli __main__"),
 )
@@ -50,6 +50,7 @@ TORCH = {
     "probes": "experiments on copies of the model",
     "remedies": "change live objects",
     "trial": "runs the program",
+    "child": "tries whether a fork can compute",
     "executors": "preload torch for trials",
     "seeds": "shifts torch's seeds in a trial",
     "sandbox": "redirects torch.save in a trial",

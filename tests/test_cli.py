@@ -226,3 +226,49 @@ def test_report_without_a_terminal_is_text(capsys: pytest.CaptureFixture[str]) -
 def test_durations(text: str, expected: float) -> None:
     """A duration is a number with s, m, min or h; without a unit it is in seconds."""
     assert cli.seconds(text) == expected
+
+
+PROGRAM = """
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+import advisor
+
+torch.set_num_threads(1)
+torch.manual_seed(0)
+x = torch.randn(32, 4)
+train_loader, val_loader = (DataLoader(TensorDataset(x, (x.sum(1) > 0).long()), batch_size=16) for _ in range(2))
+model = nn.Linear(4, 2)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for _ in advisor.watch(range(4), model, optimizer, nn.CrossEntropyLoss(), train=train_loader, val=val_loader):
+    for x, y in train_loader:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    {within}
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "options", "code", "message"),
+    [
+        ("print('done')", [], 3, "this script never calls advisor.watch"),
+        (PROGRAM.format(within="raise ValueError('mine')"), [], 3, "ValueError: mine"),
+        (PROGRAM.format(within="pass"), ["--metric", "nope"], 2, "the metric 'nope' never appeared"),
+        (PROGRAM.format(within="pass"), ["--seeds", "2"], 2, "expected 5 to 20 seeds, found 2"),
+        (PROGRAM.format(within="pass"), ["--strategy", "magic"], 2, "there is no strategy 'magic'"),
+        (PROGRAM.format(within="pass"), ["--plan", "no/plan.toml"], 6, "the folder of the plan's file does not exist"),
+    ],
+    ids=["never watches", "raises", "metric", "seeds", "strategy", "plan's folder"],
+)
+def test_what_cannot_be_fixed(
+    program: str, options: list[str], code: int, message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`advisor fix` on a script or with an option that it cannot use: the message, the next move, the code."""
+    (folder / "train.py").write_text(program)
+    assert call(["fix", "train.py", *options]) == code
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: ")
+    assert message in shown
+    assert "\nhint:  " in shown
+    assert "advisor/fixing.py" not in shown

@@ -34,6 +34,7 @@ def test_the_demo_diagnoses_fixes_and_says_what_to_type_next(tmp_path: Path, mon
     torch.set_num_threads(1)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ADVISOR_STORE", raising=False)
+    monkeypatch.setattr("advisor.demo.BUDGET", 16.0)  # six baselines, screenings, one confirmation: enough for a plan
     console = Console(file=StringIO(), width=120, force_terminal=False)
     run_demo(console)
     ((_, status, document),) = Store().session_documents()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import shutil
@@ -10,23 +9,21 @@ import signal
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+import torch
+
+from advisor.child import Child, can_compute, fork, tell
 from advisor.errors import AdvisorError
-from advisor.record import Json, RunInfo, Status
-from advisor.store import Store, forking
-from advisor.trial import HELD_BACK, Job, Program, Ran, run_here
+from advisor.record import RunInfo, Status
+from advisor.store import Store
+from advisor.trial import Job, Program, Ran, run_here
 
-PROBE_LIMIT = 2.0  # s; a fork that can compute with threads has done so after 0.01 s, any other never
-GRACE = 2.0  # s between SIGTERM and SIGKILL: enough for `watch` to write its last window
 CHECK_EVERY = 1.0  # s; the end of a child is told by its pipe, this is for what a grandchild keeps open
-PIPE_SIZE = 65536  # bytes read at once: what a Linux pipe holds
 
 
 class LocalExecutor:
@@ -53,7 +50,7 @@ class LocalExecutor:
         self._url = str(self._store.path) if self._store.path is not None else store_url
         self._folder = Path(tempfile.mkdtemp(prefix="advisor-"))
         self._numbers = count(1)
-        self._running: dict[int, _Child] = {}  # by the descriptor of the pipe
+        self._running: dict[int, Child] = {}  # by the descriptor of the pipe
         self._attributed: dict[int | None, set[int]] = {}  # session -> runs that belong to jobs that are done
         self._threads = _threads(self.jobs)
 
@@ -99,18 +96,16 @@ class LocalExecutor:
         scratch.mkdir()
         reader, writer = os.pipe()
         started = time.monotonic()
-        pid = _fork()
+        pid = fork()
         if pid == 0:
             try:
                 os.close(reader)
                 os.register_at_fork(after_in_child=lambda: os.close(writer))  # the pipe's end is this child's end
-                run_here(
-                    self.program, job, self._url, scratch, threads=self._threads, tell=lambda said: _tell(writer, said)
-                )
+                run_here(self.program, job, self._url, scratch, threads=self._threads, tell=partial(tell, writer))
             finally:
                 os._exit(1)
         os.close(writer)
-        self._running[reader] = _Child(job, pid, reader, scratch, started)
+        self._running[reader] = Child(job, pid, reader, scratch, started)
         return reader
 
     def _ended(self, descriptors: set[int]) -> list[int]:
@@ -129,7 +124,7 @@ class LocalExecutor:
             if found:
                 return found
 
-    def _finish(self, child: _Child) -> Ran:
+    def _finish(self, child: Child) -> Ran:
         """Reap the child, find its run, and make both agree on what happened."""
         code = child.reap()
         seconds = time.monotonic() - child.started
@@ -147,7 +142,7 @@ class LocalExecutor:
         start = child.said.get("first_line", child.started) - child.started
         return Ran(child.job, run, status, error, seconds, start, child.scratch / "log.txt")
 
-    def _verdict(self, child: _Child, code: int) -> tuple[str | None, bool]:
+    def _verdict(self, child: Child, code: int) -> tuple[str | None, bool]:
         """(what went wrong, whether the process died of it)."""
         if child.overran:
             return f"ended after {self.time_limit:g} s, the time limit", False
@@ -159,7 +154,7 @@ class LocalExecutor:
         error = child.said["error"]
         return None if error is None else str(error), False
 
-    def _find(self, child: _Child) -> RunInfo | None:
+    def _find(self, child: Child) -> RunInfo | None:
         """The last run that bears the job's number and seed, of this very process where it says so."""
         job, known = child.job, self._attributed[child.job.session]
         runs = [info for info in self._runs(job.session) if info.id not in known]
@@ -185,7 +180,7 @@ class LocalExecutor:
         self._store.write(settled, problems=self._store.record(info.id).problems)
         return settled
 
-    def _end(self, child: _Child) -> None:
+    def _end(self, child: Child) -> None:
         """End a child that nobody waits for any more."""
         child.end()
         child.reap()
@@ -195,80 +190,8 @@ class LocalExecutor:
             self._store.write(interrupted, problems=self._store.record(info.id).problems)
 
 
-@dataclass
-class _Child:
-    """A process that runs a job. said: what it told through its pipe."""
-
-    job: Job
-    pid: int
-    pipe: int
-    scratch: Path
-    started: float
-    said: dict[str, Any] = field(default_factory=dict)
-    overran: bool = False
-    _unread: bytes = b""
-
-    def listen(self) -> bool:
-        """Take what was told; True at the end of the pipe."""
-        data = os.read(self.pipe, PIPE_SIZE)
-        *lines, self._unread = (self._unread + data).split(b"\n")
-        for line in lines:
-            self.said.update(json.loads(line))
-        return not data
-
-    def is_over(self) -> bool:
-        """Whether the process has ended; it is not reaped by the question, so that its group keeps its number."""
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-    def end(self) -> None:
-        """Ask it to stop, so that its record is complete; then make it."""
-        os.kill(self.pid, signal.SIGTERM)
-        until = time.monotonic() + GRACE
-        while not self.is_over() and (left := until - time.monotonic()) > 0:
-            if select.select([self.pipe], [], [], left)[0] and self.listen():
-                break
-        os.kill(self.pid, signal.SIGKILL)
-
-    def reap(self) -> int:
-        """Its exit code, or minus the signal; whatever it started is ended with it."""
-        os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        # It may not have come as far as a group of its own; PermissionError is what macOS says of a group of the dead.
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        _, status = os.waitpid(self.pid, 0)
-        while select.select([self.pipe], [], [], 0)[0] and not self.listen():
-            pass
-        os.close(self.pipe)
-        return os.waitstatus_to_exitcode(status)
-
-
-def _fork() -> int:
-    """`os.fork` with nothing in the buffers and no connection to the store open; both would be used twice.
-
-    The child begins with Ctrl-C and SIGTERM held back: it could not yet tell them from its parent's.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
-    pid = 0
-    try:
-        with forking(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of threads; `_threads` tries them
-            pid = os.fork()
-        return pid
-    finally:
-        if pid != 0:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _tell(pipe: int, said: dict[str, Json]) -> None:
-    os.write(pipe, json.dumps(said).encode() + b"\n")
-
-
 def _check_gpu() -> None:
     """Raises: AdvisorError where children could not use the GPU."""
-    import torch
-
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         raise AdvisorError(
             "this process already uses the GPU, so trials forked from it could not",
@@ -282,28 +205,9 @@ def _threads(jobs: int) -> int | None:
 
     A process that computed with several threads leaves a fork waiting for them (libgomp), unless it asks for one.
     """
-    import torch
-
     now = torch.get_num_threads()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     share = max(1, min(now, cores // jobs))
-    if now > 1 and not _fork_can_compute():
+    if now > 1 and not can_compute():
         return 1
     return None if share == now > 1 else share
-
-
-def _fork_can_compute() -> bool:
-    """Whether a fork of this process can compute with several threads: tried, since nothing tells."""
-    import torch
-
-    reader, writer = os.pipe()
-    pid = _fork()
-    if pid == 0:
-        torch.ones(2**17).sum()  # four times what torch computes in one thread
-        os._exit(0)
-    os.close(writer)
-    over = bool(select.select([reader], [], [], PROBE_LIMIT)[0])
-    os.close(reader)
-    if not over:
-        os.kill(pid, signal.SIGKILL)
-    return os.waitpid(pid, 0)[1] == 0

@@ -57,6 +57,18 @@ class Epoch(Protocol):
 
 
 @dataclass
+class EpochEnd:
+    """The end of an epoch, as `watch` hands it over (`Epoch`)."""
+
+    number: int
+    score: float | None
+    stopped: bool = False
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+@dataclass
 class Session:
     """The live objects of a run that is about to begin, and the points at which a remedy may act later.
 
@@ -79,6 +91,7 @@ class Session:
     epoch_actions: list[Callable[[Epoch], None]] = field(default_factory=list)
     finish_actions: list[Callable[[], None]] = field(default_factory=list)
     facts: dict[str, Json] = field(default_factory=dict)
+    decides_by_score: bool = False
     _example: Callable[[], tuple[Any, Tensor | None] | None] | None = None
 
     def on_train_batch(self, change: Callable[[Any], Any]) -> None:
@@ -89,9 +102,10 @@ class Session:
         """Call `action(step)` after every optimizer step; the first step is 1."""
         self.step_actions.append(action)
 
-    def on_epoch(self, action: Callable[[Epoch], None]) -> None:
-        """Call `action(epoch)` at the end of every epoch, after its validation."""
+    def on_epoch(self, action: Callable[[Epoch], None], *, by_score: bool = False) -> None:
+        """Call `action(epoch)` at the end of every epoch, after its validation; `by_score`: it decides by the score."""
         self.epoch_actions.append(action)
+        self.decides_by_score = self.decides_by_score or by_score
 
     def on_finish(self, action: Callable[[], None]) -> None:
         """Call `action()` once when the loop is over, whatever ended it."""

@@ -65,7 +65,7 @@ def apply(session: Session, parameters: Parameters) -> None:
             hint="set a smaller patience",
         )
     keeper = Keeper(session, parameters.patience)
-    session.on_epoch(keeper.on_epoch)
+    session.on_epoch(keeper.on_epoch, by_score=True)
     session.on_finish(keeper.on_finish)
     session.note("early_stopping", {"patience": parameters.patience})
 
