@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -199,9 +200,11 @@ def report(
 
         print(render_json(found))
     elif text or not (sys.stdout.isatty() and sys.stdin.isatty()):
-        from advisor.report.text import render_text
+        from advisor.report.text import WIDTH, render_text
 
-        print(render_text(found), end="")
+        on_terminal = sys.stdout.isatty()
+        width = shutil.get_terminal_size().columns if on_terminal else WIDTH
+        print(render_text(found, width, color=on_terminal and "NO_COLOR" not in os.environ), end="")
     else:
         from advisor.report.tui import run_tui
 

@@ -16,7 +16,7 @@ TIME = 50.0  # s: with the time that torch needs to load, the minute that README
 def run_demo(console: Console) -> None:
     """Write the script, fix it, and say what to type next."""
     script = write_script(FOLDER)
-    console.print(f"[cyan]{script}[/] trains a small network on scikit-learn's digits, and does it badly.")
+    console.print(f"[cyan]{script}[/]: a small network on scikit-learn's digits that learns badly.")
     console.print(f"What you would type for a script of your own: [cyan]advisor fix {script}[/]\n")
     plan_file = FOLDER / "advisor-plan.toml"
     session = fix_shown(script, [], budget=BUDGET, seconds=TIME, plan_file=plan_file, console=console)

@@ -81,6 +81,7 @@ class Watcher:
 
 def run_script(script: Path, arguments: Sequence[str], *, store: Store, config: Config, console: Console) -> int:
     """Run the script; its exit code. Raises: ScriptError where it ended well and never called `advisor.watch`."""
+    _check_writable(store)
     watcher = Watcher(store, config)
     live = console.is_terminal
     joined = live and sys.stderr.isatty()
@@ -101,6 +102,19 @@ def run_script(script: Path, arguments: Sequence[str], *, store: Store, config: 
             hint="wrap its epoch loop: for epoch in advisor.watch(range(20), model, optimizer): ...",
         )
     return code if code >= 0 else BY_SIGNAL - code
+
+
+def _check_writable(store: Store) -> None:
+    """Before hours of training, not after. Raises: StoreError. A database on a server says so itself."""
+    if store.path is None:
+        return
+    for path in (store.path, store.path.parent):  # SQLite keeps its journal beside the file
+        if not os.access(path, os.W_OK):
+            raise StoreError(
+                "the store cannot be written",
+                context=str(path),
+                hint="make it writable, or set ADVISOR_STORE to another",
+            )
 
 
 def _on_terminal(process: subprocess.Popen[bytes], watcher: Watcher, script: Path, console: Console) -> int:

@@ -53,9 +53,20 @@ class Sandbox:
     scratch:       what is written goes there
     directory:     the working directory; it and `script_folder` are protected as a whole
     passing:       files that are written in place: the store's
+    appending:     let pure appends reach their files: of a function that is tried in the user's own session, whose
+                   counters and progress files are appended to so that somebody reads them; an append overwrites nothing
     """
 
-    def __init__(self, scratch: Path, directory: Path, script_folder: Path, passing: Iterable[Path] = ()) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        directory: Path,
+        script_folder: Path,
+        passing: Iterable[Path] = (),
+        *,
+        appending: bool = False,
+    ) -> None:
+        self._appending = appending
         self._overlay = Overlay(scratch, (directory, script_folder), passing)
         self._inside = threading.local()  # `ours` while this thread's file operations are our own
         self._taken: list[tuple[int, int]] = []  # (descriptor, what it was)
@@ -153,7 +164,9 @@ class Sandbox:
             if named.get("opener") is not None or len(args) > OPENER:
                 return original(file, mode, *args, **named)  # the opener calls `os.open`
             letters = set(str(mode))
-            if letters & set("wax+"):
+            if self._appending and "a" in letters and "+" not in letters:
+                path = file
+            elif letters & set("wax+"):
                 path = self._ask(partial(self._to_write, keep="w" not in letters, new="x" in letters), file)
             else:
                 path = self._ask(self._overlay.reading, file)

@@ -129,7 +129,8 @@ def _run(
         sys.modules["matplotlib"].use("Agg")
     sys.dont_write_bytecode = True  # the import system writes its caches past the sandbox
     passing = _store_files(store_url)
-    with Sandbox(scratch, Path.cwd(), program.folder, passing), shift_seeds(shift_of(job.seed)):
+    own = program.function is not None
+    with Sandbox(scratch, Path.cwd(), program.folder, passing, appending=own), shift_seeds(shift_of(job.seed)):
         tell({"first_line": time.monotonic()})
         error = _outcome(program)
         atexit._run_exitfuncs()  # those of the user's program: the parent's were forgotten

@@ -25,13 +25,14 @@ FLOW: tuple[tuple[str, str], ...] = (
     ("report", "report"),
     (
         "watching",
-        "fence taps losses sampling recording instruments capture probes remedies observing epochs ending watching",
+        "fence taps ranks losses sampling recording instruments capture probes remedies observing epochs ending watching",
     ),
     ("trial", "script program moves overlay scan replacing sandbox seeds trial child executors"),
     ("verdict", "verdict"),
     (
         "fixing",
-        "budget events ledger laboratory strategies scarcity baseline confirming searching final plan_file fixed fixing",
+        "budget events ledger laboratory strategies scarcity baseline confirming searching final plan_file fixed "
+        "fixing",
     ),
     ("command line", "pages screen live listing following demo demo_script cli __main__"),
 )
@@ -43,6 +44,7 @@ TORCH = {
     "epochs": "part of watching: the end of an epoch",
     "taps": "part of watching: torch's own loss functions, backward and loaders",
     "fence": "part of watching: puts random state, modes and buffers back",
+    "ranks": "part of watching: the ranks of a distributed run",
     "capture": "part of watching: batches for evaluation and probes",
     "recording": "part of watching: copies from the device",
     "losses": "reads outputs and targets",

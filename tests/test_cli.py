@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 
 from advisor import cli
 from advisor.errors import AdvisorError
+from advisor.plan import Plan
 from advisor.record import RunInfo, Sample
+from advisor.session import FixSession, Verdict
 from advisor.store import Store
 
 
@@ -148,6 +151,21 @@ def test_a_store_that_another_program_holds(
         holder.close()
 
 
+def test_a_store_that_cannot_be_written(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    """Where a record could not be kept, the script is not started."""
+    (folder / "train.py").write_text("print('ran')\n")
+    monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
+    assert call(["run", "train.py"]) == 4
+    assert re.search(r"advisor\.db: the store cannot be written\nhint:  make it writable", capsys.readouterr().err)
+    monkeypatch.setenv("ADVISOR_STORE", "/dev/null/advisor.db")
+    assert call(["run", "train.py"]) == 4
+    shown = capsys.readouterr()
+    assert "error: /dev/null: cannot make the folder of the store: " in shown.err
+    assert shown.out == ""
+
+
 def test_an_unknown_run_or_session(capsys: pytest.CaptureFixture[str]) -> None:
     """An id that is not there gets told how to find those that are."""
     add_run()
@@ -209,6 +227,32 @@ def test_runs_as_a_table_and_as_json(capsys: pytest.CaptureFixture[str]) -> None
         (2, 1, "val_loss"),
     ]
     assert document["runs"][0]["best"] == pytest.approx(0.7)
+
+
+def test_fix_sessions_are_listed_below_the_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """A session's row has its plan and what it brought; a store with nothing in it says how to fill it."""
+    store = Store()
+    assert call(["runs"]) == 0
+    assert capsys.readouterr().out.strip() == "no runs yet: make one with `advisor run train.py`"
+    final = Verdict(kind="helped", seeds=(1, 2), baseline=(0.5, 0.5), plan=(0.6, 0.6), gain=0.1)
+    known = {"name": "train.py", "status": "finished", "metric": "val_accuracy", "seconds": 250.0}
+    session = FixSession(plan=Plan.of("dropout", rate=0.5), final=final, **known)  # type: ignore[arg-type]
+    store.save_session(session.model_dump_json(), session.status)
+    store.close()
+    assert call(["runs"]) == 0
+    row = capsys.readouterr().out.splitlines()[2]
+    assert re.fullmatch(r" *1  train\.py  finished +0  dropout\(0\.5\)  \+0\.100 val_accuracy  4 min 10 s *", row)
+    assert call(["runs", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sessions"][0]["gain"] == 0.1
+
+
+def test_a_long_list_shows_the_newest(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without --all twenty runs are shown, and how many there are besides."""
+    for _ in range(22):
+        add_run()
+    assert call(["runs"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [lines[1].split()[0], lines[20].split()[0], lines[21].strip()] == ["3", "22", "2 older: advisor runs --all"]
 
 
 def test_report_without_a_terminal_is_text(capsys: pytest.CaptureFixture[str]) -> None:

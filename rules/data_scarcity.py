@@ -1,0 +1,97 @@
+"""More training data would help clearly: the learning curve is still rising where the data end.
+
+## What it does
+
+Reads the experiment `data_fractions`: `advisor fix` trains on a quarter and a half of the training data and
+extrapolates the error to twice as many. Fires where the expected gain is more than twice its own uncertainty, takes
+away at least a tenth of the error and is worth a point of the score, and the training data themselves are fit at
+least twice as well as validation.
+
+Nothing is ever concluded from the number of samples. Without the experiment the rule is not applicable.
+
+## Why it hurts
+
+Variance that comes from too few samples is lowered by regularisation only so far.
+
+## Example
+
+    x, y = x[:60], y[:60]  # of 1,797
+
+## When it is wrong
+
+Three shares and a few seeds determine a curve badly; the width that is given is honest and often wide, and then the
+rule is silent. New data of another kind than the old may bring more than the extrapolation says, near duplicates
+less.
+
+## References
+
+- Hestness et al., Deep Learning Scaling is Predictable, Empirically, 2017: the error falls as a power of the number
+  of samples, with exponents between 0.07 and 0.35 in four domains, so that twice the data take away 5 % to 22 % of
+  it. https://arxiv.org/abs/1712.00409
+- scikit-learn, Validation curves, section Learning curve: how much more data would help.
+  https://scikit-learn.org/stable/modules/learning_curve.html
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from advisor import Cited, Convention, Evidence, Finding, Number, rule
+from advisor.evidence import Missing
+from advisor.metric import guess_mode
+from advisor.progress import end
+
+
+@rule(
+    needs=["probe.data_fractions"],
+    optional=["clean_train_score", "val_score"],
+    remedies=["augmentation", "dropout", "weight_decay"],
+    explains=["overfitting"],
+)
+def data_scarcity(
+    run: Evidence,
+    *,
+    clear: Annotated[float, Convention("two standard deviations of the extrapolated gain")] = 2.0,
+    share: Annotated[float, Cited("Hestness et al., 2017: a doubling takes away 5 % to 22 % of the error")] = 0.1,
+    least: Annotated[float, Convention("one point of the score: less is not worth collecting data for")] = 0.01,
+    fit: Annotated[float, Convention("half of the validation error: the rest is not a matter of more data")] = 0.5,
+    closes: Annotated[
+        float, Convention("a third of the gap by one doubling: two more would close it, so data come before all else")
+    ] = 0.33,
+) -> Finding | None:
+    probe = run.table("probe.data_fractions")
+    gain, width = _number(probe.get("doubling_gain")), _number(probe.get("doubling_gain_sd"))
+    scores, fractions, metric = probe.get("scores"), probe.get("fractions"), str(probe.get("metric"))
+    if not isinstance(scores, list) or not isinstance(fractions, list) or not scores:
+        raise Missing("probe.data_fractions")
+    now = _number(scores[-1])
+    relative = guess_mode(metric) == "min"
+    error = now if relative else 1.0 - now
+    if error <= 0 or gain < clear * width or gain < share * error or (not relative and gain < least):
+        return None
+    gap = None
+    if run.has("clean_train_score") and run.has("val_score"):
+        train, val = run.curve("clean_train_score").last, end(run.curve("val_score").values)
+        if 1.0 - train > fit * (1.0 - val):
+            return None
+        gap = train - val
+    first = gap is None or relative or gain > closes * gap
+    pairs = zip(fractions, scores, strict=True)
+    shown = ", ".join(f"{_number(score):.3f} on {_number(part):.0%}" for part, score in pairs)
+    return Finding(
+        message=f"There are too few training data: {metric} is {shown} of them, and doubling them should bring "
+        f"{gain:+.3f} ± {width:.3f}.",
+        numbers=(
+            Number(text=f"expected gain {gain:.3f} ± {width:.3f}", value=gain, threshold=clear * width),
+            Number(text=f"{gain / error:.0%} of the error", value=gain / error, threshold=share),
+        ),
+        confidence=0.97 if first else 0.7,  # above or below overfitting, whose surest finding has 0.95
+        first_step="Collect or label more data; until then augment those that you have.",
+        confirmed_by=("data_fractions",),
+    )
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Missing("probe.data_fractions")
+    return float(value)
