@@ -243,7 +243,8 @@ def explain(
         return
     from rich.markdown import Markdown
 
-    _print(Markdown(find_page(pages, name).text))
+    page = find_page(pages, name)
+    _print(Markdown(f"# {page.name} ({page.kind})\n\n{page.text}"))
 
 
 @app.command(rich_help_panel=LEARN)

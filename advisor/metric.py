@@ -44,7 +44,7 @@ class Result:
     """What a run reached, in the metric's own unit.
 
     epochs: (S,) and values: (S,), every measured epoch
-    final: mean of the last few epochs, or the value at the epoch whose weights were restored; NaN for a run that broke
+    final: mean of the last few epochs, or around the epoch whose weights were restored; NaN for a run that broke
     best:  best single epoch, at `best_epoch`
     """
 
@@ -99,7 +99,8 @@ def result(record: Record, metric: Metric) -> Result:
     if not finite[-1] or record.info.status == "failed" or "first_non_finite" in record.facts:
         final = float("nan")
     elif isinstance(restored, int) and restored in last_of_epoch:
-        final = last_of_epoch[restored]
+        around = [last_of_epoch[e] for e in (restored - 1, restored, restored + 1) if e in last_of_epoch]
+        final = float(np.mean(around))  # the epoch was chosen for its luck too; its neighbours were not
     else:
         final = float(values[-(LAST_EPOCHS if len(values) >= SHORT_RUN else 1) :].mean())
     if not finite.any():

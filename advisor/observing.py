@@ -16,32 +16,13 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from advisor.capture import Capture, current_autocast, evaluated, main_output
+from advisor.hooks import Hooks
 from advisor.instruments import EVENTS, Live, known_instruments
 from advisor.losses import LossCall, loss_call, task_of
+from advisor.roles import Roles, samples_in
 from advisor.sampling import Sampling
 
 CHUNK = 256  # losses kept one by one before they are packed: bounds memory, and the copy is one kernel
-
-
-class InertHook:
-    """What a hook of ours becomes in a copy or a pickle of the user's model: nothing."""
-
-    def __call__(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-class Hook:
-    """A hook that does not travel: copies and pickles of the model get an inert one."""
-
-    def __init__(self, function: Callable[..., None]) -> None:
-        self.function = function
-
-    def __call__(self, *args: Any, **kwargs: Any) -> None:
-        if not torch.compiler.is_compiling():
-            self.function(*args, **kwargs)
-
-    def __reduce__(self) -> tuple[type[InertHook], tuple[()]]:
-        return InertHook, ()
 
 
 class Observer:
@@ -66,10 +47,17 @@ class Observer:
         self._instruments = {name: kind() for name, kind in known_instruments().items()}
         self._handlers = {event: self._who_handles(event) for event in EVENTS}
         self._batch_changes, self._step_actions = batch_changes, step_actions
-        self._model = model
-        self._forward_handle: Any = None
-        self._step_handles: list[Any] = []
-        self._handles = self._attach(loss_fn)
+        self._roles = Roles(model, live.train, live.val)
+        self._hooks = Hooks(
+            model,
+            live.optimizers,
+            loss_fn,
+            forward=self._after_forward,
+            loss_began=self._before_loss_fn,
+            loss_ended=self._after_loss_fn,
+            before_step=self._before_step,
+            after_step=self._after_step,
+        )
         self._began = perf_counter()
         self._paused = 0
         self._inside = 0  # of the user's loss_fn
@@ -83,17 +71,11 @@ class Observer:
         self._chunks: list[Tensor] = []
         self._stepped: set[int] = set()
         self._mark = self._began
-        self._roles: dict[int, str] = {}
-        for loader, role in ((live.train, "train"), (live.val, "val")):
-            if loader is not None:
-                self._roles[id(loader)] = role
-        self._loader: DataLoader[Any] | None = None
-        self._role: str | None = None  # of that loader
-        self._batch: Any = None
         self._backward_seconds = self._forward_seconds = self._step_seconds = self._data_seconds = 0.0
         self._one = len(live.optimizers) == 1
         self._first_epoch = self._capturing = True
-        self._arm()
+        self._hooks.hear_forwards(True)
+        self._hooks.hear_steps(self._close)
 
     # ------------------------------------------------------------------------------------------------- for watching
 
@@ -128,7 +110,7 @@ class Observer:
     def end_epoch(self) -> None:
         """Settle what is open."""
         self._judge_forward()
-        self._loader = self._role = self._batch = None
+        self._roles.ends()
         seconds = self.live.seconds
         seconds["data"], seconds["forward"] = self._data_seconds, self._forward_seconds
         seconds["backward"], seconds["step"] = self._backward_seconds, self._step_seconds
@@ -140,11 +122,10 @@ class Observer:
             self._end_round(perf_counter())
 
     def detach(self) -> None:
-        for handle in (*self._handles, *self._step_handles):
-            handle.remove()
-        self._hear_forwards(False)
+        self._hooks.remove()
         self._pending.clear()
-        self._forward = self._unjudged = self._batch = None
+        self._forward = self._unjudged = None
+        self._roles.ends()
 
     @property
     def elapsed(self) -> float:
@@ -157,26 +138,25 @@ class Observer:
             return batch
         self._inside = 0
         self._judge_forward()
-        role = self._roles.get(id(loader))
-        training = role == "train" or (role is None and torch.is_grad_enabled() and self._model.training)
+        training = self._roles.begins(loader)
         if training:
             self._data_seconds += ended - began
             self._mark = ended
-            self.live.samples += _size(batch)
+            self.live.samples += samples_in(batch)
             for change in self._batch_changes:
                 batch = change(batch)
         else:
-            self._hear_forwards(True)
-        self._loader, self._role, self._batch = loader, role, batch
+            self._hooks.hear_forwards(True)
+        self._roles.batch = batch
         return batch
 
     def heard_exhausted(self, loader: DataLoader[Any]) -> None:
         if not self._paused:
             self._judge_forward()
-            if self._roles.get(id(loader)) != "val":
+            if self._roles.role != "val":
                 self.exhausted = True
-            self._hear_forwards(self._capturing)
-            self._loader = self._role = self._batch = None
+            self._hooks.hear_forwards(self._capturing)
+            self._roles.ends()
 
     def heard_loss(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> None:
         if self._paused:
@@ -185,7 +165,7 @@ class Observer:
             self._inner_name = name
             return
         try:
-            if self._validating():
+            if self._roles.validating(begun=self.steps > 0):
                 self._unjudged = None
                 call = loss_call(name, function, args, kwargs, value)
                 if call is not None:
@@ -221,43 +201,14 @@ class Observer:
 
     # ---------------------------------------------------------------------------------------------- torch's own hooks
 
-    def _attach(self, loss_fn: Callable[..., Any] | None) -> list[Any]:
-        handles: list[Any] = []
-        self._hear_forwards(True)
-        if isinstance(loss_fn, nn.Module):
-            handles.append(loss_fn.register_forward_pre_hook(Hook(self._before_loss_fn)))
-            handles.append(loss_fn.register_forward_hook(Hook(self._after_loss_fn), with_kwargs=True, always_call=True))
-        handles += [optimizer.register_step_post_hook(self._after_step) for optimizer in self.live.optimizers]
-        return handles
-
-    def _hear_forwards(self, on: bool) -> None:
-        """Hook the model's forward where it is needed: through the first epoch, and while another loader runs."""
-        if on and self._forward_handle is None:
-            if getattr(self._model, "_compiled_call_impl", None) is None:  # a hook would be compiled with the model
-                self._forward_handle = self._model.register_forward_hook(Hook(self._after_forward), with_kwargs=True)
-        elif not on and self._forward_handle is not None:
-            self._forward_handle.remove()
-            self._forward_handle = None
-
-    def _arm(self) -> None:
-        """Decide whether the coming step is sampled; only then the optimizers are hooked before their step too."""
-        self._close = self.sampling.wants(self.live.step)
-        if self._close and not self._step_handles:
-            hook = self._before_step
-            self._step_handles = [optimizer.register_step_pre_hook(hook) for optimizer in self.live.optimizers]
-        elif not self._close and self._step_handles:
-            for handle in self._step_handles:
-                handle.remove()
-            self._step_handles = []
-
     def _after_forward(self, _: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if self._paused:
             return
-        if torch.is_grad_enabled() and not self._validating():
+        if torch.is_grad_enabled() and not self._roles.validating(begun=self.steps > 0):
             self._forward = (args, kwargs, output)
-        elif self._validating():
+        elif self._roles.validating(begun=self.steps > 0):
             self._judge_forward()
-            self._unjudged = (output, self._batch)
+            self._unjudged = (output, self._roles.batch)
 
     def _before_loss_fn(self, *_: Any) -> None:
         self._inside += 1
@@ -311,17 +262,16 @@ class Observer:
         for action in self._step_actions:
             action(self.steps)
         if self._close or self.sampling.wants(live.step):
-            self._arm()
+            self._close = self.sampling.wants(live.step)
+            self._hooks.hear_steps(self._close)
             began = perf_counter()
         self._mark = began
 
     def _training_loss(self, root: Tensor) -> None:
         pending, self._pending = self._pending, []
         forward, self._forward = self._forward, None
-        if self._loader is not None and id(self._loader) not in self._roles:
-            self._roles[id(self._loader)] = self._role = "train"
-            if self.live.train is None:
-                self.live.train = self._loader
+        if self._roles.trains() and self.live.train is None:
+            self.live.train = self._roles.loader
         began = perf_counter()
         call = self._primary(pending, root, forward)
         self._keep(call.value)
@@ -337,7 +287,7 @@ class Observer:
         output = main_output(forward[2]) if forward is not None else None
         first = next((c for c in calls if c.output is not None and c.target is not None), None)
         if first is None:
-            first = LossCall("", root.detach(), output, self._batch_target(output), _unknown)
+            first = LossCall("", root.detach(), output, self._roles.target_for(output), _unknown)
         else:
             self.again = first.again
             self._learn_task(first)
@@ -365,7 +315,7 @@ class Observer:
         """Hook the coming forward where its batch is wanted."""
         if more is not self._capturing:
             self._capturing = more
-            self._hear_forwards(more)
+            self._hooks.hear_forwards(more)
 
     def _note_pending(self) -> None:
         name, function, args, kwargs, value = self._pending[-1]
@@ -388,23 +338,11 @@ class Observer:
                 losses = [value.float().reshape(()) for value in losses]
             self._chunks.append(torch.stack(losses))
 
-    def _validating(self) -> bool:
-        """Whether what runs now is the user's validation."""
-        if self._role is not None:
-            return self._role == "val"
-        if not torch.is_grad_enabled():
-            return self._loader is None or self.live.val is None
-        return self._loader is not None and not self._model.training and self.steps > 0
-
     def _validation(self, call: LossCall) -> None:
-        if self._loader is not None and id(self._loader) not in self._roles:
-            if "val" in self._roles.values():  # a second one, such as a test set: not what we compare
-                self._roles[id(self._loader)] = self._role = "other"
-                return
-            self._roles[id(self._loader)] = self._role = "val"
-        self.validated = True
-        self._learn_task(call)
-        self.tell("validation", call)
+        if self._roles.validates():
+            self.validated = True
+            self._learn_task(call)
+            self.tell("validation", call)
 
     def _judge_forward(self) -> None:
         """A validation forward whose loop computed no loss: judge it by the batch's own target."""
@@ -412,7 +350,7 @@ class Observer:
         if unjudged is None or self.again is None:
             return
         output, batch = unjudged
-        target = self._batch_target(main_output(output), batch)
+        target = self._roles.target_for(main_output(output), batch)
         if target is None:
             return
         try:
@@ -423,25 +361,9 @@ class Observer:
         except Exception:  # noqa: BLE001  the batch's second element was no target after all: nothing was seen
             return
 
-    def _batch_target(self, output: Tensor | None, batch: Any = None) -> Tensor | None:
-        batch = self._batch if batch is None else batch
-        if output is None or not isinstance(batch, tuple | list) or len(batch) < 2:
-            return None
-        target = batch[1]
-        fits = isinstance(target, Tensor) and target.dim() > 0 and target.shape[0] == output.shape[0]
-        return target if fits else None
-
     def _who_handles(self, event: str) -> list[tuple[str, Callable[..., None]]]:
         found = [(name, getattr(i, event, None)) for name, i in self._instruments.items()]
         return [(name, handler) for name, handler in found if handler is not None]
-
-
-def _size(batch: Any) -> int:
-    """Samples in a batch: the first dimension of its first tensor."""
-    first = batch
-    while isinstance(first, tuple | list | dict) and first:
-        first = next(iter(first.values())) if isinstance(first, dict) else first[0]
-    return int(first.shape[0]) if isinstance(first, Tensor) and first.dim() else 0
 
 
 def _unknown(_: Any, __: Any) -> None:

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Literal, get_args, get_origin, get_type_hints
@@ -231,7 +232,12 @@ def load_rules(folders: Sequence[Path] = ()) -> dict[str, Rule]:
 
 
 def load_rule(path: Path) -> Rule:
-    """One rule from its file. Raises: RuleError."""
+    """One rule from its file, read again where the file has changed. Raises: RuleError."""
+    return _load(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+@cache
+def _load(path: Path, _changed: int) -> Rule:
     module = _import(path)
     name = path.stem
     function = getattr(module, name, None)

@@ -61,6 +61,7 @@ class _Stage:
         self._lab, self._kept, self._strategy, self._seeds = lab, setting.kept, strategy, seeds
         self._setting = setting
         self._tried: list[Tried] = []
+        self._too_dear: set[str] = set()  # changes that were advised instead of tried
         self._screened: list[Screened] = []
         self._confirmed: list[Plan] = []
         self._noise = lab.noise(setting.kept)
@@ -112,11 +113,9 @@ class _Stage:
         needed = cost * (1 + self._confirmation_seeds())
         if self._fits(needed):
             return True
-        if cost > lab.price(self._kept):
-            lab.ledger.advise(
-                f"{change} was not tried: to prove it takes {needed:.3g} trainings of the unchanged length, and "
-                f"{lab.budget.left:.3g} are left; raise the budget by as much"
-            )
+        if cost > lab.price(self._kept) and str(change) not in self._too_dear:
+            self._too_dear.add(str(change))
+            lab.ledger.advise(f"{change} was not tried: to prove it takes a budget of {needed:.3g} trainings more")
         return False
 
     def _screen(self, change: Plan) -> None:

@@ -139,7 +139,9 @@ def _finding(
         if isinstance(stable, int | float) and isinstance(used, int | float) and used > stable:
             confirmed, confidence = ("learning_rate_range",), 0.95
             numbers.append(Number(text=f"lr {used:.2g} is above {stable:.2g}, the highest stable", value=used))
-            first = f"Lower the learning rate from {used:.2g} to {probe.get('suggested'):.2g}."
+            suggested = probe.get("suggested")
+            if isinstance(suggested, int | float) and suggested < used:
+                first = f"Lower the learning rate from {used:.2g} to {suggested:.2g}."
     return Finding(
         message=f"The learning rate is too high: {story}, and a step moved layer {layer} by {step:.2g} of its length.",
         numbers=tuple(numbers),

@@ -60,7 +60,7 @@ from advisor.progress import LAST, Values, end, initial_loss, is_finite, noise, 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """How an error went up again: when its smoothed curve was best, and by how much each of the last epochs is worse."""
+    """How an error went up again: when its smooth curve was best, and by how much each of the last epochs is worse."""
 
     best: int
     worse: float
@@ -86,7 +86,7 @@ def overfitting(
     *,
     patience: Annotated[int, Convention("as many epochs as the smoothing averages: no single epoch decides")] = 3,
     rise: Annotated[
-        float, Measured("at most 0.07 with a gap over fixtures/healthy, 0.99 in fixtures/overfitting/faulty.py")
+        float, Measured("at most 0.02 with a gap over fixtures/healthy, 0.98 in fixtures/overfitting/faulty.py")
     ] = 0.2,
     drop: Annotated[float, Convention("two points: less is not worth another training")] = 0.02,
     gap: Annotated[float, Convention("five points: of less, most is the price of any finite training set")] = 0.05,

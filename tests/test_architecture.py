@@ -25,7 +25,8 @@ FLOW: tuple[tuple[str, str], ...] = (
     ("report", "report"),
     (
         "watching",
-        "fence taps ranks losses sampling recording instruments capture probes remedies observing epochs ending watching",
+        "fence taps ranks losses sampling recording instruments capture probes remedies observing epochs ending "
+        "watching",
     ),
     ("trial", "script program moves overlay scan replacing sandbox seeds trial child executors"),
     ("verdict", "verdict"),

@@ -212,6 +212,17 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(["explain"]) == 130
 
 
+def test_explain_prints_a_page_or_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every name of the list has a page, with its title and its headings."""
+    assert call(["explain"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines() if re.match(r"  [a-z]", line)]
+    assert "overfitting" in names
+    assert call(["explain", "overfitting"]) == 0
+    shown = capsys.readouterr().out
+    for part in ("overfitting (rule)", "What it does", "When it is wrong", "Thresholds", "Remedies"):
+        assert part in shown
+
+
 def test_runs_as_a_table_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     """A run's row has its status, epochs, best value and time; JSON has the same."""
     add_run()

@@ -277,7 +277,7 @@ def test_what_could_never_be_confirmed_is_advice(store: Store, remedies: Given) 
     done = run(world)
     assert not any(job.plan for job in world.jobs)
     assert done.session.advice[0].startswith(
-        "more(factor=8) was not tried: to prove it takes 48 trainings of the unchanged length, and 14 are left"
+        "more(factor=8) was not tried: to prove it takes a budget of 48 trainings more"
     )
 
 

@@ -201,4 +201,6 @@ def _load(name: str) -> Remedy:
     found = tuple(re.findall(r"^## (.+?)\s*$", page, flags=re.MULTILINE))
     if found != HEADINGS:
         raise PlanError(f"expected the headings {HEADINGS}, found {found}", context=name)
+    if "name" in module.Parameters.model_fields:
+        raise PlanError("a parameter cannot be called 'name': a plan's file names the remedy so", context=name)
     return Remedy(name, page, frozenset(module.CHANGES), module.Parameters, module)

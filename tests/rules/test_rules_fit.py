@@ -215,7 +215,7 @@ def test_more_data_do_not_help_what_is_not_fit() -> None:
 
 @pytest.mark.parametrize(("gain", "first"), [(0.03, "overfitting"), (0.08, "data_scarcity")])
 def test_the_cause_is_what_would_help_most(gain: float, first: str) -> None:
-    """Scarcity and overfitting explain each other: scarcity leads where one doubling closes a third of the gap of 0.2."""
+    """They explain each other: scarcity leads where one doubling closes a third of the gap, which is 0.2."""
     diagnosis = diagnose(overfit(facts={**SAMPLES, "probe.data_fractions": experiment(gain)}), RULES)
     assert diagnosis.findings[0].rule == first
     assert {f.rule for f in diagnosis.findings} == {"overfitting", "data_scarcity"}
