@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from advisor.errors import AdvisorError
     from advisor.evidence import Evidence
+    from advisor.finding import Finding, Number
     from advisor.fixing import fix
     from advisor.losses import loss
     from advisor.plan import Plan
-    from advisor.rulebook import Cited, Convention, Finding, Measured, Number, rule
+    from advisor.rulebook import Cited, Convention, Measured, rule
     from advisor.watching import watch
 
 __version__ = "0.1.0"
@@ -30,8 +31,8 @@ _HOME = {
     "fix": "fixing",
     "Plan": "plan",
     "rule": "rulebook",
-    "Finding": "rulebook",
-    "Number": "rulebook",
+    "Finding": "finding",
+    "Number": "finding",
     "Cited": "rulebook",
     "Measured": "rulebook",
     "Convention": "rulebook",

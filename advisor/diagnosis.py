@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from advisor.evidence import Evidence, Missing
-from advisor.rulebook import Finding, Outcome, Rule
+from advisor.finding import Finding, Outcome
+from advisor.rulebook import Rule
 
 FEWEST_EPOCHS = 2  # a curve of one point says nothing about where it goes
 

@@ -7,7 +7,7 @@ optimizers' pre-step only on sampled steps. A hook is never part of a compiled r
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -35,40 +35,39 @@ class Hook:
         return InertHook, ()
 
 
+class Hearer(Protocol):
+    """Whom the hooks tell."""
+
+    def heard_forward(self, module: nn.Module, args: Any, kwargs: Any, output: Any, /) -> None: ...
+
+    def heard_loss_fn_begin(self, *_: Any) -> None: ...
+
+    def heard_loss_fn_end(self, module: nn.Module, args: Any, kwargs: Any, value: Any, /) -> None: ...
+
+    def heard_before_step(self, optimizer: Optimizer, *_: Any) -> None: ...
+
+    def heard_after_step(self, optimizer: Optimizer, *_: Any) -> None: ...
+
+
 class Hooks:
-    """The handles of one watched loop.
+    """The handles of one watched loop."""
 
-    forward(module, args, kwargs, output); loss_began(); loss_ended(module, args, kwargs, value);
-    before_step(optimizer, …); after_step(optimizer, …)
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        optimizers: Sequence[Optimizer],
-        loss_fn: object,
-        *,
-        forward: Callable[..., None],
-        loss_began: Callable[..., None],
-        loss_ended: Callable[..., None],
-        before_step: Callable[..., None],
-        after_step: Callable[..., None],
-    ) -> None:
-        self._model, self._optimizers = model, optimizers
-        self._forward, self._before_step = forward, before_step
+    def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer], loss_fn: object, hearer: Hearer) -> None:
+        self._model, self._optimizers, self._hearer = model, optimizers, hearer
         self._forward_handle: Any = None
         self._step_handles: list[Any] = []
-        self._always: list[Any] = [optimizer.register_step_post_hook(after_step) for optimizer in optimizers]
+        self._always: list[Any] = [o.register_step_post_hook(hearer.heard_after_step) for o in optimizers]
         if isinstance(loss_fn, nn.Module):
-            ended = Hook(loss_ended)
-            self._always.append(loss_fn.register_forward_pre_hook(Hook(loss_began)))
+            ended = Hook(hearer.heard_loss_fn_end)
+            self._always.append(loss_fn.register_forward_pre_hook(Hook(hearer.heard_loss_fn_begin)))
             self._always.append(loss_fn.register_forward_hook(ended, with_kwargs=True, always_call=True))
 
     def hear_forwards(self, on: bool) -> None:
         """Hook the model's forward, or take the hook away."""
         if on and self._forward_handle is None:
             if getattr(self._model, "_compiled_call_impl", None) is None:  # a hook would be compiled with the model
-                self._forward_handle = self._model.register_forward_hook(Hook(self._forward), with_kwargs=True)
+                hook = Hook(self._hearer.heard_forward)
+                self._forward_handle = self._model.register_forward_hook(hook, with_kwargs=True)
         elif not on and self._forward_handle is not None:
             self._forward_handle.remove()
             self._forward_handle = None
@@ -76,7 +75,7 @@ class Hooks:
     def hear_steps(self, on: bool) -> None:
         """Hook the optimizers before their step too, or no longer."""
         if on and not self._step_handles:
-            hook = self._before_step
+            hook = self._hearer.heard_before_step
             self._step_handles = [optimizer.register_step_pre_hook(hook) for optimizer in self._optimizers]
         elif not on and self._step_handles:
             for handle in self._step_handles:

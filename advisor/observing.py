@@ -17,12 +17,11 @@ from torch.utils.data import DataLoader
 
 from advisor.capture import Capture, current_autocast, evaluated, main_output
 from advisor.hooks import Hooks
-from advisor.instruments import EVENTS, Live, known_instruments
-from advisor.losses import LossCall, loss_call, task_of
+from advisor.instruments import Instruments, Live
+from advisor.losses import LossCall, loss_call
 from advisor.roles import Roles, samples_in
 from advisor.sampling import Sampling
-
-CHUNK = 256  # losses kept one by one before they are packed: bounds memory, and the copy is one kernel
+from advisor.training_losses import TrainingLosses
 
 
 class Observer:
@@ -40,24 +39,14 @@ class Observer:
         self.live = live
         self.sampling = Sampling()
         self.capture = Capture()
-        self.again: Callable[[Any, Any], Any] | None = None
         self.validated = False  # in the epoch under way, by the user's loop
         self.steps = 0  # rounds of optimizer steps that are done
         self.exhausted = False  # a loader ran to its end since the epoch began
-        self._instruments = {name: kind() for name, kind in known_instruments().items()}
-        self._handlers = {event: self._who_handles(event) for event in EVENTS}
+        self._instruments = Instruments(live)
+        self.tell = self._instruments.tell
         self._batch_changes, self._step_actions = batch_changes, step_actions
         self._roles = Roles(model, live.train, live.val)
-        self._hooks = Hooks(
-            model,
-            live.optimizers,
-            loss_fn,
-            forward=self._after_forward,
-            loss_began=self._before_loss_fn,
-            loss_ended=self._after_loss_fn,
-            before_step=self._before_step,
-            after_step=self._after_step,
-        )
+        self._hooks = Hooks(model, live.optimizers, loss_fn, self)
         self._began = perf_counter()
         self._paused = 0
         self._inside = 0  # of the user's loss_fn
@@ -67,8 +56,7 @@ class Observer:
         self._pending: list[tuple[str, Callable[..., Any], Any, Any, Any]] = []
         self._forward: tuple[Any, Any, Any] | None = None
         self._unjudged: tuple[Any, Any] | None = None  # (output, batch) of a validation forward without a loss yet
-        self._losses: list[Tensor] = []
-        self._chunks: list[Tensor] = []
+        self._losses = TrainingLosses(live)
         self._stepped: set[int] = set()
         self._mark = self._began
         self._backward_seconds = self._forward_seconds = self._step_seconds = self._data_seconds = 0.0
@@ -78,16 +66,6 @@ class Observer:
         self._hooks.hear_steps(self._close)
 
     # ------------------------------------------------------------------------------------------------- for watching
-
-    def tell(self, event: str, *values: Any) -> None:
-        """Call every instrument that defines the event; one that raises is noted and detached."""
-        for name, handler in list(self._handlers[event]):
-            try:
-                handler(self.live, *values)
-            except Exception as error:  # noqa: BLE001  the fence: our error must not become the user's
-                self.live.recorder.problem(f"instrument {name}", error)
-                for handlers in self._handlers.values():
-                    handlers[:] = [pair for pair in handlers if pair[0] != name]
 
     @contextmanager
     def paused(self) -> Any:
@@ -101,11 +79,14 @@ class Observer:
             self._mark = perf_counter()
             self.sampling.charge(self._mark - began)
 
+    @property
+    def again(self) -> Callable[[Any, Any], Any] | None:
+        """The loop's loss function on other outputs and targets; None until one was seen."""
+        return self._losses.again
+
     def take_losses(self) -> Tensor | None:
         """(S,) training losses since the last call, on their device."""
-        self._pack()
-        chunks, self._chunks = self._chunks, []
-        return torch.cat(chunks) if chunks else None
+        return self._losses.take()
 
     def end_epoch(self) -> None:
         """Settle what is open."""
@@ -150,7 +131,7 @@ class Observer:
         self._roles.batch = batch
         return batch
 
-    def heard_exhausted(self, loader: DataLoader[Any]) -> None:
+    def heard_exhausted(self, _: DataLoader[Any]) -> None:
         if not self._paused:
             self._judge_forward()
             if self._roles.role != "val":
@@ -185,9 +166,7 @@ class Observer:
             call = pending.pop()
             function, kwargs, value = call[1], call[3], call[4]
             if not value.dim() and (kwargs.get("reduction") or getattr(function, "reduction", "mean")) == "mean":
-                self._losses.append(value.detach())
-                if len(self._losses) >= CHUNK:
-                    self._pack()
+                self._losses.keep(value.detach())
                 if self._first_epoch:
                     self._captured(self.capture.skip())
                 self._mark = ended
@@ -201,7 +180,7 @@ class Observer:
 
     # ---------------------------------------------------------------------------------------------- torch's own hooks
 
-    def _after_forward(self, _: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+    def heard_forward(self, _: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if self._paused:
             return
         if torch.is_grad_enabled() and not self._roles.validating(begun=self.steps > 0):
@@ -210,17 +189,17 @@ class Observer:
             self._judge_forward()
             self._unjudged = (output, self._roles.batch)
 
-    def _before_loss_fn(self, *_: Any) -> None:
+    def heard_loss_fn_begin(self, *_: Any) -> None:
         self._inside += 1
         self._inner_name = None
 
-    def _after_loss_fn(self, module: nn.Module, args: Any, kwargs: Any, value: Any) -> None:
+    def heard_loss_fn_end(self, module: nn.Module, args: Any, kwargs: Any, value: Any) -> None:
         self._inside = max(0, self._inside - 1)
         if value is not None:
             name = str(self._inner_name or getattr(module, "__name__", type(module).__name__))
             self.heard_loss(name, module, args, kwargs, value)
 
-    def _before_step(self, optimizer: Optimizer, *_: Any) -> None:
+    def heard_before_step(self, optimizer: Optimizer, *_: Any) -> None:
         if self._close and not self._paused:
             began = perf_counter()
             self.tell("before_step", optimizer)
@@ -228,13 +207,14 @@ class Observer:
             self._cost += now - began
             self._mark += now - began  # ours, not the step's
 
-    def _after_step(self, optimizer: Optimizer, *_: Any) -> None:
+    def heard_after_step(self, optimizer: Optimizer, *_: Any) -> None:
         if self._paused:
             return
         ended = perf_counter()
         self._step_seconds += ended - self._mark
         if self._pending:  # a loop without Tensor.backward
-            self._note_pending()
+            self._losses.without_backward(self._pending)
+            self._pending.clear()
         if self._close:
             self.tell("after_step", optimizer)
         if self._one:
@@ -273,35 +253,13 @@ class Observer:
         if self._roles.trains() and self.live.train is None:
             self.live.train = self._roles.loader
         began = perf_counter()
-        call = self._primary(pending, root, forward)
-        self._keep(call.value)
+        call = self._losses.of_backward(pending, root, forward[2] if forward else None, self._roles)
+        self._losses.keep(call.value)
         if self._first_epoch:
             self._capture(forward, call)
         if self._close:
             self.tell("step_loss", call)
         self._cost += perf_counter() - began
-
-    def _primary(self, pending: Sequence[Any], root: Tensor, forward: Any) -> LossCall:
-        """The loss of this backward pass: the one loss function that ran, else the value that backward began at."""
-        calls = [c for c in (loss_call(*item) for item in pending) if c is not None]
-        output = main_output(forward[2]) if forward is not None else None
-        first = next((c for c in calls if c.output is not None and c.target is not None), None)
-        if first is None:
-            first = LossCall("", root.detach(), output, self._roles.target_for(output), _unknown)
-        else:
-            self.again = first.again
-            self._learn_task(first)
-        value = calls[0].value if len(calls) == 1 else root.detach().float().mean()
-        return LossCall(first.name, value, first.output, first.target, first.again)
-
-    def _learn_task(self, call: LossCall) -> None:
-        live = self.live
-        if live.task is None:
-            live.task = task_of(call.name, call.output, call.target)
-            live.loss_name = call.name
-            live.fact("loss", call.name)
-            if live.task is not None:
-                live.recorder.info = live.recorder.info.model_copy(update={"task": live.task})
 
     def _capture(self, forward: Any, call: LossCall) -> None:
         if forward is None or not self._capturing:
@@ -317,31 +275,10 @@ class Observer:
             self._capturing = more
             self._hooks.hear_forwards(more)
 
-    def _note_pending(self) -> None:
-        name, function, args, kwargs, value = self._pending[-1]
-        self._pending.clear()
-        call = loss_call(name, function, args, kwargs, value)
-        if call is not None:
-            self.again = self.again or call.again
-            self._learn_task(call)
-            self._keep(call.value)
-
-    def _keep(self, value: Tensor) -> None:
-        self._losses.append(value)
-        if len(self._losses) >= CHUNK:
-            self._pack()
-
-    def _pack(self) -> None:
-        losses, self._losses = self._losses, []
-        if losses:
-            if any(value.dim() or value.dtype is not torch.float32 for value in losses):
-                losses = [value.float().reshape(()) for value in losses]
-            self._chunks.append(torch.stack(losses))
-
     def _validation(self, call: LossCall) -> None:
         if self._roles.validates():
             self.validated = True
-            self._learn_task(call)
+            self._losses.learn(call)
             self.tell("validation", call)
 
     def _judge_forward(self) -> None:
@@ -360,11 +297,3 @@ class Observer:
                 self._validation(call)
         except Exception:  # noqa: BLE001  the batch's second element was no target after all: nothing was seen
             return
-
-    def _who_handles(self, event: str) -> list[tuple[str, Callable[..., None]]]:
-        found = [(name, getattr(i, event, None)) for name, i in self._instruments.items()]
-        return [(name, handler) for name, handler in found if handler is not None]
-
-
-def _unknown(_: Any, __: Any) -> None:
-    """The loss of a loop whose loss function was never seen cannot be computed again."""

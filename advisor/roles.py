@@ -20,10 +20,11 @@ class Roles:
         self.role: Role | None = None
         self._model = model
         self._val_given = val is not None
+        self._shared = train is val and val is not None  # one loader for both: only the grad mode tells
         self._known: dict[int, Role] = {}
-        if train is not None:
+        if train is not None and not self._shared:
             self._known[id(train)] = "train"
-        if val is not None:
+        if val is not None and not self._shared:
             self._known[id(val)] = "val"
 
     def begins(self, loader: DataLoader[Any]) -> bool:
@@ -36,14 +37,14 @@ class Roles:
 
     def trains(self) -> bool:
         """A backward pass ran: the loader trains. Whether that is news."""
-        if self.loader is None or id(self.loader) in self._known:
+        if self.loader is None or self._shared or id(self.loader) in self._known:
             return False
         self._known[id(self.loader)] = self.role = "train"
         return True
 
     def validates(self) -> bool:
         """A loss was computed in validation; False where this is not the validation that is compared."""
-        if self.loader is not None and id(self.loader) not in self._known:
+        if self.loader is not None and not self._shared and id(self.loader) not in self._known:
             second = "val" in self._known.values()
             self._known[id(self.loader)] = self.role = "other" if second else "val"
         return self.role in (None, "val")
@@ -53,7 +54,7 @@ class Roles:
         if self.role is not None:
             return self.role == "val"
         if not torch.is_grad_enabled():
-            return self.loader is None or not self._val_given
+            return self.loader is None or self._shared or not self._val_given
         return self.loader is not None and not self._model.training and begun
 
     def target_for(self, output: Tensor | None, batch: Any = None) -> Tensor | None:

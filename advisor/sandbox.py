@@ -12,13 +12,11 @@ subprocess writes, and calls with `dir_fd`.
 from __future__ import annotations
 
 import builtins
-import fcntl
 import io
 import os
 import shutil
 import sqlite3
 import sqlite3.dbapi2
-import stat
 import sys
 import tarfile
 import threading
@@ -33,12 +31,11 @@ import numpy as np
 import torch
 
 from advisor import moves
+from advisor.open_files import OpenFiles
 from advisor.overlay import Overlay
 from advisor.replacing import replaced
 from advisor.scan import Scan
 
-OPEN_FILES = "/proc/self/fd"  # Linux: one link for each open descriptor
-STANDARD_STREAMS = 3  # stdin, stdout, stderr: whoever forked the trial has seen to them
 OPENER = 5  # position of `opener` among the arguments of `open` after the file and the mode
 READING = ("stat", "access", "listxattr", "getxattr", "chdir", "statvfs")
 READING_LINKS = ("lstat", "readlink")
@@ -53,8 +50,7 @@ class Sandbox:
     scratch:       what is written goes there
     directory:     the working directory; it and `script_folder` are protected as a whole
     passing:       files that are written in place: the store's
-    appending:     let pure appends reach their files: of a function that is tried in the user's own session, whose
-                   counters and progress files are appended to so that somebody reads them; an append overwrites nothing
+    appending:     pure appends reach their files: the counters of a function from the user's own session
     """
 
     def __init__(
@@ -69,20 +65,17 @@ class Sandbox:
         self._appending = appending
         self._overlay = Overlay(scratch, (directory, script_folder), passing)
         self._inside = threading.local()  # `ours` while this thread's file operations are our own
-        self._taken: list[tuple[int, int]] = []  # (descriptor, what it was)
+        self._open_files = OpenFiles(self._overlay)
 
     def __enter__(self) -> Sandbox:
-        self._take_over_open_files()
+        self._open_files.take_over()
         self._replaced = replaced(self._replacements())
         self._replaced.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._replaced.__exit__(None, None, None)
-        while self._taken:
-            descriptor, before = self._taken.pop()
-            os.dup2(before, descriptor, inheritable=os.get_inheritable(descriptor))
-            os.close(before)
+        self._open_files.give_back()
 
     def _replacements(self) -> Iterator[tuple[Any, str, Any]]:
         """(module, name, what stands there meanwhile)."""
@@ -249,26 +242,6 @@ class Sandbox:
         return to
 
     # ---------------------------------------------------------------------------------------------------- inside
-
-    def _take_over_open_files(self) -> None:
-        """Let each file that is open for writing go on in a copy: that of a log handler made before the fork, say."""
-        for name in os.listdir(OPEN_FILES) if os.path.isdir(OPEN_FILES) else ():
-            descriptor = int(name)
-            try:
-                flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
-                path = os.readlink(f"{OPEN_FILES}/{name}")
-                is_file = stat.S_ISREG(os.fstat(descriptor).st_mode) and os.path.exists(path)
-                if descriptor < STANDARD_STREAMS or flags & os.O_ACCMODE == os.O_RDONLY or not is_file:
-                    continue
-                if self._overlay.passes(path):
-                    continue
-                copy = os.open(self._overlay.writing(path, keep=True), flags)
-            except OSError:
-                continue  # closed meanwhile: the descriptor by which the folder was listed
-            os.lseek(copy, os.lseek(descriptor, 0, os.SEEK_CUR), os.SEEK_SET)
-            self._taken.append((descriptor, os.dup(descriptor)))
-            os.dup2(copy, descriptor, inheritable=os.get_inheritable(descriptor))
-            os.close(copy)
 
     @property
     def _busy(self) -> bool:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import os
-import platform
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
@@ -17,10 +13,11 @@ from typing import Any, Generic, Literal, TypeVar
 import torch
 from torch import nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from advisor import assignment, ending, ranks, taps
 from advisor.config import load_config
+from advisor.describing import check_arguments, describe, layer_info
 from advisor.diagnosis import Diagnosis, diagnose
 from advisor.epochs import Epochs
 from advisor.errors import AdvisorError
@@ -29,7 +26,7 @@ from advisor.fence import unwrapped
 from advisor.instruments import Live, layers_of
 from advisor.observing import Observer
 from advisor.plan import Plan, as_plan
-from advisor.record import Layer, Record, RunInfo, Status
+from advisor.record import Record, RunInfo, Status
 from advisor.recording import Recorder
 from advisor.remedies import Session, apply_plan, check_plan
 from advisor.rulebook import load_rules
@@ -70,7 +67,7 @@ def watch(
     Raises: AdvisorError before the first epoch, for arguments that cannot be used; never once the training runs.
     """
     optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
-    _check(model, optimizers, train, mode)
+    check_arguments(model, optimizers, train, mode)
     return Watch(
         iterable,
         model,
@@ -79,7 +76,7 @@ def watch(
         train=train,
         val=val,
         schedulers=scheduler if isinstance(scheduler, list) else [scheduler] if scheduler is not None else [],
-        info=_describe(iterable, model, name, metric, mode),
+        info=describe(iterable, model, name, metric, mode),
         plan=as_plan(plan),
         report=report,
     )
@@ -221,7 +218,7 @@ class Watch(Generic[T]):
             raise
         live.layers = layers_of(model)
         recorder.info = recorder.info.model_copy(
-            update={"layers": tuple(_layer(x.name, x.module) for x in live.layers), "epochs": self._session.epochs}
+            update={"layers": tuple(layer_info(x.name, x.module) for x in live.layers), "epochs": self._session.epochs}
         )
         for key, value in self._session.facts.items():
             recorder.fact(key, value)
@@ -284,75 +281,6 @@ class Watch(Generic[T]):
         ending.farewell(recorder, self._diagnosis, quiet=not self._report or bool(self._orders and self._orders.quiet))
         if recorder.store is not None:
             recorder.store.close()
-
-
-def _check(model: object, optimizers: list[Any], train: object, mode: object) -> None:
-    if not isinstance(model, nn.Module):
-        raise AdvisorError(
-            f"expected a torch.nn.Module as model, found {type(model).__name__}", context="advisor.watch"
-        )
-    if not optimizers or not all(isinstance(o, Optimizer) for o in optimizers):
-        kinds = ", ".join(type(o).__name__ for o in optimizers) or "none"
-        raise AdvisorError(
-            f"expected a torch.optim.Optimizer or a list of them, found {kinds}", context="advisor.watch"
-        )
-    if next(model.parameters(), None) is None:
-        raise AdvisorError(
-            "the model has no parameters, so there is nothing to train",
-            context="advisor.watch",
-            hint="layers in a plain list are not registered: use nn.ModuleList",
-        )
-    if _length(train) == 0:
-        raise AdvisorError(
-            "the training loader is empty",
-            context="advisor.watch(train=…)",
-            hint="a data set smaller than batch_size with drop_last=True gives no batch",
-        )
-    if mode not in (None, "min", "max"):
-        raise AdvisorError(f"expected 'min' or 'max', found {mode!r}", context="advisor.watch(mode=…)")
-
-
-def _describe(
-    iterable: Iterable[Any], model: nn.Module, name: str | None, metric: str | None, mode: Literal["min", "max"] | None
-) -> RunInfo:
-    main = getattr(sys.modules.get("__main__"), "__file__", None)
-    script = Path(main).absolute() if main else None
-    source = None
-    if script is not None and script.suffix == ".py":
-        try:
-            source = script.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            source = None
-    parameter = next(model.parameters())
-    return RunInfo(
-        name=name or (script.name if script else "notebook"),
-        started=time.time(),
-        script=str(script) if script else None,
-        source=source,
-        source_hash=hashlib.sha256(source.encode()).hexdigest() if source is not None else None,
-        command=tuple(sys.argv),
-        directory=str(Path.cwd()),
-        versions={"python": platform.python_version(), "torch": torch.__version__},
-        device=str(parameter.device),
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        epochs=_length(iterable),
-        metric=metric,
-        mode=mode,
-    )
-
-
-def _length(iterable: object) -> int | None:
-    """Its length; None where it has none, or where asking would change it (a loader of an iterable data set warns)."""
-    if isinstance(iterable, DataLoader) and isinstance(iterable.dataset, IterableDataset):
-        return None
-    return len(iterable) if isinstance(iterable, Sized) else None
-
-
-def _layer(name: str, module: nn.Module) -> Layer:
-    own = list(module.parameters(recurse=False))
-    total = sum(p.numel() for p in own)
-    return Layer(name=name, kind=type(module).__name__, parameters=total, trainable=any(p.requires_grad for p in own))
 
 
 def _flat(value: Any) -> Any:

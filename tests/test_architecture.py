@@ -17,18 +17,18 @@ MOST_LINES = 300  # the design's: when a file wants to be a hub, split it
 
 # From one immutable value to the next. A module imports from its own group and from those above it, never from below.
 FLOW: tuple[tuple[str, str], ...] = (
-    ("record", "errors record snapshot store"),
+    ("record", "errors record snapshot schema store"),
     ("evidence", "evidence progress metric"),
-    ("rules", "rulebook"),
+    ("rules", "finding rulebook"),
     ("diagnosis", "diagnosis"),
     ("plan", "plan config assignment session"),
     ("report", "report"),
     (
         "watching",
-        "fence taps ranks losses sampling recording instruments capture probes remedies observing epochs ending "
-        "watching",
+        "fence taps losses sampling recording instruments capture probes remedies ranks hooks roles training_losses "
+        "observing ending epochs describing watching",
     ),
-    ("trial", "script program moves overlay scan replacing sandbox seeds trial child executors"),
+    ("trial", "script program overlay moves scan open_files replacing sandbox seeds trial child executors"),
     ("verdict", "verdict"),
     (
         "fixing",
@@ -46,6 +46,10 @@ TORCH = {
     "taps": "part of watching: torch's own loss functions, backward and loaders",
     "fence": "part of watching: puts random state, modes and buffers back",
     "ranks": "part of watching: the ranks of a distributed run",
+    "hooks": "part of watching: torch's hooks",
+    "roles": "part of watching: which loader trains",
+    "training_losses": "part of watching: every step's loss",
+    "describing": "part of watching: checks its arguments",
     "capture": "part of watching: batches for evaluation and probes",
     "recording": "part of watching: copies from the device",
     "losses": "reads outputs and targets",

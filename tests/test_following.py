@@ -8,9 +8,9 @@ from rich.console import Console
 
 from advisor.diagnosis import Diagnosis
 from advisor.events import Accepted, BaselineDone, Diagnosed, Event, RunDone, TrialDone, TrialStarted
+from advisor.finding import Finding
 from advisor.following import Follower
 from advisor.plan import Plan
-from advisor.rulebook import Finding
 from advisor.session import Trial, Verdict
 
 DROPOUT = Plan.of("dropout", rate=0.5)

@@ -8,8 +8,8 @@ import numpy as np
 from rich.console import Console
 
 from advisor.diagnosis import Diagnosis
+from advisor.finding import Finding
 from advisor.record import Record, RunInfo, Series
-from advisor.rulebook import Finding
 from advisor.screen import curve_names, epoch_line, panel, sparkline, time_left
 
 

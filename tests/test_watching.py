@@ -113,6 +113,20 @@ def test_an_evaluation_on_the_training_data_is_not_taken_for_validation(parts: A
     assert watch.record.epochs["val_loss"].to_numpy() == pytest.approx(expected, rel=1e-6)
 
 
+def test_one_loader_for_both_is_told_apart_by_the_grad_mode(parts: Any) -> None:
+    """The same object as train and val: losses with gradients train, losses without validate."""
+    model, optimizer, train, _ = parts
+    trained, validated = [], []
+    watch = advisor.watch(range(2), model, optimizer, train=train, val=train, report=False)
+    for _ in watch:
+        trained.append(np.mean([step(model, optimizer, x, y) for x, y in train]))
+        with torch.no_grad():
+            validated.append(np.mean([functional.cross_entropy(model(x), y).item() for x, y in train]))
+    epochs = watch.record.epochs
+    assert epochs["train_loss"].to_numpy() == pytest.approx(trained, rel=1e-6)
+    assert epochs["val_loss"].to_numpy() == pytest.approx(validated, rel=1e-6)
+
+
 def test_where_the_loop_never_validates_watch_does(parts: Any) -> None:
     """Own evaluation on `val=` gives what an evaluation by hand gives."""
     model, optimizer, train, val = parts

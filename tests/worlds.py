@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from advisor.diagnosis import Diagnosis
+from advisor.finding import Finding
 from advisor.plan import Plan
 from advisor.record import RunInfo, Sample
 from advisor.remedies import Parameters, Remedy
-from advisor.rulebook import Finding
 from advisor.store import Store
 from advisor.trial import Job, Ran
 

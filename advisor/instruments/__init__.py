@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -93,6 +93,28 @@ class Live:
         return parameter.device if parameter is not None else torch.device("cpu")
 
 
+class Instruments:
+    """One of each kind, for one run."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        made = {name: kind() for name, kind in known_instruments().items()}
+        self._handlers: dict[str, list[tuple[str, Callable[..., None]]]] = {
+            event: [(name, getattr(one, event)) for name, one in made.items() if hasattr(one, event)]
+            for event in EVENTS
+        }
+
+    def tell(self, event: str, *values: Any) -> None:
+        """Call every instrument that defines the event; one that raises is noted and detached."""
+        for name, handler in list(self._handlers[event]):
+            try:
+                handler(self._live, *values)
+            except Exception as error:  # noqa: BLE001  the fence: our error must not become the user's
+                self._live.recorder.problem(f"instrument {name}", error)
+                for handlers in self._handlers.values():
+                    handlers[:] = [pair for pair in handlers if pair[0] != name]
+
+
 @cache
 def known_instruments() -> dict[str, type[Any]]:
     """Name of the file -> its class."""
@@ -112,4 +134,4 @@ def layers_of(model: nn.Module) -> tuple[LiveLayer, ...]:
     return tuple(found)
 
 
-__all__ = ["EVENTS", "Live", "LiveLayer", "LossCall", "known_instruments", "layers_of"]
+__all__ = ["EVENTS", "Instruments", "Live", "LiveLayer", "LossCall", "known_instruments", "layers_of"]

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from advisor.diagnosis import Diagnosis
+from advisor.finding import Finding
 from advisor.report.heading import not_seen
 from advisor.report.wording import clean, names
-from advisor.rulebook import Finding
 
 INDENT = 3  # as wide as the number of a finding and its gap
 LABEL = 13  # the longest label is "with the plan"

@@ -14,9 +14,9 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, TensorDataset
 
 from advisor.diagnosis import Diagnosis
+from advisor.finding import Finding, Number
 from advisor.record import Json, Layer, Record, RunInfo, Series
 from advisor.remedies import Session
-from advisor.rulebook import Finding, Number
 
 
 @dataclass

@@ -108,7 +108,7 @@ def test_took_effect_only_past_the_old_end() -> None:
 
 def test_candidates() -> None:
     """Much longer first for a short run; none against overfitting or for an endless loop."""
-    assert [c.factor for c in more_epochs.candidates(diagnosis_of(), Evidence(record_with(epochs=2)))] == [8, 3]
+    assert [c.factor for c in more_epochs.candidates(diagnosis_of(), Evidence(record_with(epochs=2)))] == [8, 3, 2]
     assert [c.factor for c in more_epochs.candidates(diagnosis_of(), Evidence(record_with(epochs=30)))] == [2, 4]
     assert more_epochs.candidates(diagnosis_of("overfitting"), Evidence(record_with())) == []
     assert more_epochs.candidates(diagnosis_of(), Evidence(record_with(epochs=None))) == []

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from advisor.diagnosis import Diagnosis
+from advisor.finding import Finding, Number
 from advisor.plan import Plan
 from advisor.record import Json, Layer, Phase, Record, RunInfo, Series, Status
 from advisor.report import RunReport, SessionReport
-from advisor.rulebook import Finding, Number
 from advisor.session import FixSession, Trial, Verdict
 
 LAYERS = ("conv1", "conv2", "head.fc1", "head.fc2")

@@ -8,10 +8,10 @@ from dataclasses import replace
 from built import by_epoch, findings, info, run_report, session, session_report
 
 from advisor.diagnosis import Diagnosis
+from advisor.finding import Number
 from advisor.record import Record
 from advisor.report import RunReport, SessionReport
 from advisor.report.json import Document, document, dumps, render_json
-from advisor.rulebook import Number
 from advisor.session import Verdict
 
 

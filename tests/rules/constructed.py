@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from advisor.evidence import Evidence
+from advisor.finding import Finding
 from advisor.record import Json, Layer, Phase, Record, RunInfo, Series, Task
-from advisor.rulebook import Finding, Rule, load_rules
+from advisor.rulebook import Rule, load_rules
 from advisor.snapshot import from_json
 
 ROOT = Path(__file__).parents[2]

@@ -13,12 +13,13 @@ from dataclasses import replace
 import pytest
 from constructed import FIXTURES, ROOT, RULES, healthy, stored, twins
 
+from advisor import Cited, Measured
 from advisor.diagnosis import diagnose
 from advisor.evidence import Evidence
 from advisor.probes import known_probes
 from advisor.record import Record, Series
 from advisor.remedies import load_remedies
-from advisor.rulebook import HEADINGS, Cited, Measured, Rule
+from advisor.rulebook import HEADINGS, Rule
 from advisor.scarcity import EXPERIMENT
 
 MARGIN = 1.5  # by which a threshold may be off in either direction
@@ -173,7 +174,8 @@ def test_the_twins_differ_by_the_fault_only(rule: Rule) -> None:
     texts = [
         (FIXTURES / rule.name / f"{name}.py").read_text(encoding="utf-8").splitlines() for name in ("faulty", "fixed")
     ]
-    changes = [line for line in difflib.ndiff(*texts) if line.startswith("- ") and not line.startswith('- """')]
+    lines = difflib.ndiff(texts[0], texts[1])
+    changes = [line for line in lines if line.startswith("- ") and not line.startswith('- """')]
     assert len(changes) == 1, changes
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from constructed import fired, made, result
 
 from advisor.evidence import Evidence
+from advisor.record import Json
 
 NAN = float("nan")
-GUESS = {"loss": "cross_entropy", "classes": 10, "chance_score": 0.1}
+GUESS: dict[str, Json] = {"loss": "cross_entropy", "classes": 10, "chance_score": 0.1}
 
 
 def test_a_loss_that_grew_first_has_blown_up() -> None:
@@ -24,13 +27,13 @@ def test_a_loss_that_grew_first_has_blown_up() -> None:
 
 def test_the_step_is_the_one_that_the_run_counted() -> None:
     """Losses are sampled, the first NaN is not."""
-    facts = {"first_non_finite": {"where": "loss", "step": 17, "epoch": 1}}
+    facts: dict[str, Json] = {"first_non_finite": {"where": "loss", "step": 17, "epoch": 1}}
     assert fired("non_finite_loss", made(train_loss=[1.0, NAN], step_loss=[1.0, 0.9], facts=facts)).since == 17
 
 
 def test_a_skipped_batch_is_a_note() -> None:
     """The loop left out the step with the NaN and trained on."""
-    facts = {"first_non_finite": {"where": "loss", "step": 2, "epoch": 0}}
+    facts: dict[str, Json] = {"first_non_finite": {"where": "loss", "step": 2, "epoch": 0}}
     finding = fired("non_finite_loss", made(train_loss=[NAN, 0.5], step_loss=[1.0, NAN, 0.8, 0.6, 0.5], facts=facts))
     assert finding.severity == "note"
     assert "finite again" in finding.message
@@ -92,7 +95,7 @@ def test_guessing_counts_where_the_first_loss_was_higher() -> None:
     ],
     ids=["ordinary steps", "it recovers", "a spike", "weights that began at zero", "weights that decay"],
 )
-def test_what_is_not_too_high(loss: list[float], step: float, change: dict[str, object]) -> None:
+def test_what_is_not_too_high(loss: list[float], step: float, change: dict[str, Any]) -> None:
     """A task without signal, a long step that did no harm, a spike, a layer that began at zero, decay."""
     assert result("learning_rate_too_high", training(loss, step, **change)) == "clear"
 

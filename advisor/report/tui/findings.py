@@ -14,10 +14,10 @@ from textual.widgets import Markdown, OptionList, Static
 from textual.widgets.option_list import Option
 
 from advisor.diagnosis import Diagnosis
+from advisor.finding import Finding
 from advisor.report.findings import SURE, asked, finding_block, label, undiagnosed, verdict_blocks
 from advisor.report.tui.palette import GREEN, RED, YELLOW
 from advisor.report.wording import clean
-from advisor.rulebook import Finding
 
 Page = Callable[[str], str | None]
 

@@ -1,0 +1,83 @@
+"""The losses of a training loop: every step's value, kept on its device; and what the loop's loss function is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from advisor.capture import main_output
+from advisor.instruments import Live
+from advisor.losses import LossCall, loss_call, task_of
+from advisor.roles import Roles
+
+CHUNK = 256  # losses kept one by one before they are packed: bounds memory, and the copy is one kernel
+
+
+class TrainingLosses:
+    """again: the loop's loss function, outputs and targets -> loss; None until one was seen."""
+
+    def __init__(self, live: Live) -> None:
+        self.again: Callable[[Any, Any], Any] | None = None
+        self._live = live
+        self._values: list[Tensor] = []
+        self._chunks: list[Tensor] = []
+
+    def keep(self, value: Tensor) -> None:
+        """Take the loss of a backward pass: a scalar, detached, a mean."""
+        self._values.append(value)
+        if len(self._values) >= CHUNK:
+            self._pack()
+
+    def take(self) -> Tensor | None:
+        """(S,) what was kept since the last call; None where that is nothing."""
+        self._pack()
+        chunks, self._chunks = self._chunks, []
+        return torch.cat(chunks) if chunks else None
+
+    def of_backward(self, pending: Sequence[Any], root: Tensor, output: Any, roles: Roles) -> LossCall:
+        """The loss of a backward pass: the one loss function that ran, else the value that backward began at.
+
+        pending: the calls of loss functions since the last backward pass; output: of the model's forward, if seen
+        """
+        calls = [call for call in (loss_call(*item) for item in pending) if call is not None]
+        first = next((call for call in calls if call.output is not None and call.target is not None), None)
+        if first is None:
+            predicted = main_output(output)
+            first = LossCall("", root.detach(), predicted, roles.target_for(predicted), _unknown)
+        else:
+            self.again = first.again
+            self.learn(first)
+        value = calls[0].value if len(calls) == 1 else root.detach().float().mean()
+        return LossCall(first.name, value, first.output, first.target, first.again)
+
+    def without_backward(self, pending: Sequence[Any]) -> None:
+        """An optimizer stepped without `Tensor.backward`: the last loss that was computed is the step's."""
+        call = loss_call(*pending[-1])
+        if call is not None:
+            self.again = self.again or call.again
+            self.learn(call)
+            self.keep(call.value)
+
+    def learn(self, call: LossCall) -> None:
+        """The first call says what kind of problem this is."""
+        live = self._live
+        if live.task is None:
+            live.task = task_of(call.name, call.output, call.target)
+            live.loss_name = call.name
+            live.fact("loss", call.name)
+            if live.task is not None:
+                live.recorder.info = live.recorder.info.model_copy(update={"task": live.task})
+
+    def _pack(self) -> None:
+        values, self._values = self._values, []
+        if values:
+            if any(value.dim() or value.dtype is not torch.float32 for value in values):
+                values = [value.float().reshape(()) for value in values]
+            self._chunks.append(torch.stack(values))
+
+
+def _unknown(_: Any, __: Any) -> None:
+    """The loss of a loop whose loss function was never seen cannot be computed again."""
