@@ -17,7 +17,7 @@ class OpenFiles:
 
     def __init__(self, overlay: Overlay) -> None:
         self._overlay = overlay
-        self._taken: list[tuple[int, int]] = []  # (descriptor, what it was)
+        self._taken: list[tuple[int, int, tuple[int, int]]] = []  # (descriptor, what it was, device and inode now)
 
     def take_over(self) -> None:
         """Point every descriptor that is open for writing at a copy of its file."""
@@ -35,12 +35,23 @@ class OpenFiles:
             except OSError:
                 continue  # closed meanwhile: the descriptor by which the folder was listed
             os.lseek(copy, os.lseek(descriptor, 0, os.SEEK_CUR), os.SEEK_SET)
-            self._taken.append((descriptor, os.dup(descriptor)))
+            self._taken.append((descriptor, os.dup(descriptor), _identity(copy)))
             os.dup2(copy, descriptor, inheritable=os.get_inheritable(descriptor))
             os.close(copy)
 
     def give_back(self) -> None:
+        """Point them at their files again, but for those that were closed or opened anew meanwhile."""
         while self._taken:
-            descriptor, before = self._taken.pop()
-            os.dup2(before, descriptor, inheritable=os.get_inheritable(descriptor))
-            os.close(before)
+            descriptor, before, copy = self._taken.pop()
+            try:
+                if _identity(descriptor) == copy:
+                    os.dup2(before, descriptor, inheritable=os.get_inheritable(descriptor))
+            except OSError:
+                continue  # closed
+            finally:
+                os.close(before)
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino

@@ -95,6 +95,17 @@ def test_every_way_of_torch_save_is_caught(sandbox: Sandbox, name: str, options:
         assert torch.load(name) == [1, 2]
 
 
+def test_a_file_closed_in_the_trial_stays_closed(sandbox: Sandbox, project: Path) -> None:
+    """A descriptor that was taken over and closed meanwhile is not opened again, and ends no trial."""
+    file = (project / "log.txt").open("a")
+    with sandbox:
+        file.write("in the trial\n")
+        file.close()
+    with pytest.raises(ValueError, match="closed file"):
+        file.write("after it")
+    assert (project / "log.txt").read_text() == "before\n"
+
+
 def test_a_functions_appends_reach_their_file_and_nothing_else_does(tmp_path: Path, project: Path) -> None:
     """With `appending` a counter can be read outside of the trial; a write to the same folder still cannot."""
     with Sandbox(tmp_path / "scratch", project, project, appending=True):
