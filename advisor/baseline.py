@@ -135,7 +135,11 @@ def _metric(record: Record, diagnosis: Diagnosis, asked: str | None) -> Metric:
 
 
 def _script_error(ran: Ran) -> AdvisorError:
+    if ran.ours is not None:
+        return ran.ours
     shown = "\n" + "\n".join(f"    {line}" for line in ran.tail.splitlines()) + "\n" if ran.tail else ""
+    if ran.status == "no_watch" and ran.error:
+        return ScriptError(f"the program ended before it called advisor.watch: {ran.error}{shown}")
     if ran.status == "no_watch":
         return ScriptError(
             f"the program ended without calling advisor.watch{shown}",

@@ -48,3 +48,9 @@ class CannotApply(AdvisorError):
     """A remedy found nothing to change in this run; what it would do is shown as advice."""
 
     exit_code = 7
+
+
+def rebuilt(kind: str, what: str, context: str, hint: str) -> AdvisorError:
+    """An error that was raised in another process."""
+    kinds: dict[str, type[AdvisorError]] = {known.__name__: known for known in AdvisorError.__subclasses__()}
+    return kinds.get(kind, AdvisorError)(what, context=context, hint=hint)

@@ -22,6 +22,7 @@ from typing import Any, Literal, NoReturn
 import torch
 
 from advisor.assignment import Assignment, Rival, assign
+from advisor.errors import AdvisorError
 from advisor.plan import Plan
 from advisor.program import Program
 from advisor.record import Status
@@ -66,6 +67,7 @@ class Ran:
     seconds:       from the fork to the end of the process
     start_seconds: from the fork to the user's first line
     log:           what the program printed; it is there until the executor is closed
+    ours:          the error is advisor's own word on an input (a plan, an empty loader), and not the program's
     """
 
     job: Job
@@ -75,6 +77,7 @@ class Ran:
     seconds: float
     start_seconds: float
     log: Path
+    ours: AdvisorError | None = None
 
     @property
     def tail(self) -> str:
@@ -106,7 +109,7 @@ def run_here(
         _redirect_output(scratch / LOG)
         _limit_threads(threads)
         error = _run(program, job, store_url, scratch, tell)
-        tell({"error": error})
+        tell({"error": error})  # the last word: whoever listens goes by it
         code = 0 if error is None else 1
     except BaseException:  # noqa: BLE001  the fence: whatever it is must not go up the parent's stack
         traceback.print_exc()
@@ -132,12 +135,12 @@ def _run(
     own = program.function is not None
     with Sandbox(scratch, Path.cwd(), program.folder, passing, appending=own), shift_seeds(shift_of(job.seed)):
         tell({"first_line": time.monotonic()})
-        error = _outcome(program)
+        error = _outcome(program, tell)
         atexit._run_exitfuncs()  # those of the user's program: the parent's were forgotten
     return error
 
 
-def _outcome(program: Program) -> str | None:
+def _outcome(program: Program, tell: Callable[[dict[str, Any]], None]) -> str | None:
     try:
         if program.script is not None:
             sys.argv = [str(program.script), *program.arguments]
@@ -148,6 +151,8 @@ def _outcome(program: Program) -> str | None:
     except SystemExit as leaving:
         return None if leaving.code in (None, 0) else f"SystemExit: {leaving.code}"
     except BaseException as error:  # noqa: BLE001  the user's; shown as Python shows it, and reported
+        if isinstance(error, AdvisorError):
+            tell({"ours": [type(error).__name__, error.what, error.context, error.hint]})
         inner = error.__traceback__
         while inner is not None and inner.tb_frame.f_code.co_filename.startswith(OURS):
             inner = inner.tb_next

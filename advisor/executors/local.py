@@ -17,6 +17,7 @@ from typing import Literal
 
 import torch
 
+from advisor import errors
 from advisor.child import Child, can_compute, fork, tell
 from advisor.errors import AdvisorError
 from advisor.record import RunInfo, Status
@@ -140,7 +141,8 @@ class LocalExecutor:
             error = None if info.status == "pruned" else error or info.error
         run = info.id if info is not None else None
         start = child.said.get("first_line", child.started) - child.started
-        return Ran(child.job, run, status, error, seconds, start, child.scratch / "log.txt")
+        ours = errors.rebuilt(*child.said["ours"]) if "ours" in child.said else None
+        return Ran(child.job, run, status, error, seconds, start, child.scratch / "log.txt", ours)
 
     def _verdict(self, child: Child, code: int) -> tuple[str | None, bool]:
         """(what went wrong, whether the process died of it)."""

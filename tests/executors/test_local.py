@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import advisor
 from advisor import assignment
-from advisor.errors import AdvisorError
+from advisor.errors import AdvisorError, PlanError
 from advisor.executors import local
 from advisor.executors.local import LocalExecutor
 from advisor.plan import Plan
@@ -138,6 +138,18 @@ def test_an_error_in_the_loop_fails_the_run() -> None:
     assert printed.startswith("Traceback (most recent call last):\n  File")
     assert "advisor/trial.py" not in printed
     assert "train_loss" in Store(STORE).record(info.id)
+
+
+def test_an_error_of_ours_comes_back_as_itself() -> None:
+    """A plan that cannot be used is a PlanError in the parent too, with its hint and its exit code."""
+
+    def wrong() -> None:
+        raise PlanError("there is no remedy 'x'", context="plan", hint="expected dropout")
+
+    [(ran, _)] = run(wrong)
+    assert type(ran.ours) is PlanError
+    assert str(ran.ours) == "plan: there is no remedy 'x'; expected dropout"
+    assert ran.ours.exit_code == 6
 
 
 def test_the_last_watched_loop_counts() -> None:
