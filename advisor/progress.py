@@ -96,6 +96,31 @@ def fall(start: float, values: Values) -> float:
     return drop / deviation if deviation > 0 else math.copysign(math.inf, drop)
 
 
+def slope_t(values: Values) -> float:
+    """t of the straight line through the last half: how clearly a curve still moves; 0 for fewer than four values.
+
+    >>> slope_t(np.array([4.0, 3.0, 2.0, 1.0])) == 0.0, slope_t(np.arange(8.0)) > 100
+    (True, True)
+    """
+    late = values[len(values) // 2 :]
+    if len(late) < 4:  # two for the line, two to see how far they are off it
+        return 0.0
+    x = np.arange(len(late)) - (len(late) - 1) / 2
+    slope = float(x @ late / (x @ x))
+    rest = late - late.mean() - slope * x
+    error = math.sqrt(float(rest @ rest) / (len(late) - 2) / float(x @ x))
+    return slope / max(error, 1e-12 * float(np.abs(late).max() or 1.0))  # 1e-12: a line without noise has no error
+
+
+def share_of_late_fall(values: Values) -> float:
+    """How much of its value a curve lost in the last quarter; negative where it rose."""
+    window = max(1, round(PART * len(values)))
+    if len(values) <= window:
+        return 0.0
+    before = float(smooth(values)[-1 - window])
+    return (before - end(values)) / max(abs(before), 1e-12)
+
+
 def evenly(layers: Layers) -> Values:
     """(GRID, K): a series by step, at evenly spaced steps; early steps are sampled more densely than late ones."""
     grid = np.linspace(layers.steps[0], layers.steps[-1], GRID)

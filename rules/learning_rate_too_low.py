@@ -2,7 +2,12 @@
 
 ## What it does
 
-Fires where more than half of the first loss is still there at the end and the cause is the length of the steps:
+Fires where the steps were so short that much of the way is still ahead at the end. One case is shown by an experiment:
+
+- tested: a range test on copies of the model suggests at least five times the rate that was used, while the training
+  loss was still falling at the end, the training data are not yet fit, and the validation loss does not rise.
+
+The others are seen in the run itself, where more than half of the first loss is left:
 
 - small: the typical layer moves by less than 1e-4 of its length in a typical step and never made a long one, and the
   loss either hardly fell at all or was still falling at the end as fast as ever;
@@ -32,6 +37,7 @@ score is good, the rule is silent.
 
 ## References
 
+- Smith (2017), Cyclical Learning Rates for Training Neural Networks: the range test. arXiv:1506.01186
 - Stanford CS231n, Neural Networks 3: improvements are linear at low rates; updates should be about 1e-3 of the
   weights. https://cs231n.github.io/neural-networks-3/
 - TheDeepChecker (Ben Braiek and Khomh, 2023), settings.yaml, low_updates_min_thresh: updates below 10^-4 of the
@@ -46,12 +52,24 @@ import numpy as np
 
 from advisor import Cited, Convention, Evidence, Finding, Measured, Number, rule
 from advisor.evidence import Curve
-from advisor.progress import evenly, initial_loss, is_finite, pace, skill, typical_updates
+from advisor.progress import (
+    end,
+    evenly,
+    initial_loss,
+    is_finite,
+    noise,
+    pace,
+    share_of_late_fall,
+    skill,
+    slope_t,
+    smooth,
+    typical_updates,
+)
 
 
 @rule(
     needs=["train_loss", "update_ratio"],
-    optional=["step_loss", "lr", "clean_train_score", "chance_score", "probe.learning_rate_range"],
+    optional=["step_loss", "val_loss", "lr", "clean_train_score", "chance_score", "probe.learning_rate_range"],
     remedies=["learning_rate", "learning_rate_schedule", "optimizer", "more_epochs"],
     probes=["learning_rate_range"],
     explains=["slow_convergence", "too_few_epochs", "underfitting"],
@@ -70,9 +88,18 @@ def learning_rate_too_low(
     gone: Annotated[
         float, Convention("cosine and one-cycle schedules spend 2 % of a run below a thousandth of the peak, not half")
     ] = 1e-3,
+    ratio: Annotated[float, Convention("rates are tried by decades, and a range test is sharp to a factor of 3")] = 5.0,
+    room: Annotated[float, Convention("nine tenths of the way from guessing to perfect: what is left is a tail")] = 0.9,
+    clear: Annotated[float, Convention("t of a slope: 3 standard errors, 1 in 740 by chance for a normal error")] = 3.0,
+    moving: Annotated[
+        float, Convention("of the loss in the last quarter of the run: less is the tail of a curve")
+    ] = 0.01,
 ) -> Finding | None:
     losses = run.curve("train_loss")
     start = initial_loss(run)
+    tested = None if _rises(run) else _tested(run, losses, ratio, room, clear, moving)
+    if tested is not None:
+        return tested
     if run.has("clean_train_score") and run.has("chance_score") and skill(run) > fit:
         return None
     if not is_finite(losses) or not np.isfinite(start) or start <= 0 or losses.last / start < left:
@@ -95,6 +122,41 @@ def learning_rate_too_low(
     if fell > barely and pace(start, losses.values) < steady:
         return None
     return _finding(run, float(np.median(updates)), small, losses)
+
+
+def _tested(run: Evidence, losses: Curve, ratio: float, room: float, clear: float, moving: float) -> Finding | None:
+    """What the range test on copies shows, where the run itself still had a way to go."""
+    if not run.has("probe.learning_rate_range") or not run.has("clean_train_score") or not run.has("chance_score"):
+        return None
+    probe = run.table("probe.learning_rate_range")
+    suggested, used = probe.get("suggested"), probe.get("used")
+    if not isinstance(suggested, int | float) or not isinstance(used, int | float) or used <= 0:
+        return None
+    falls = is_finite(losses) and slope_t(losses.values) <= -clear and share_of_late_fall(losses.values) >= moving
+    if suggested < ratio * used or not falls or skill(run) > room:
+        return None
+    return Finding(
+        message=f"The learning rate is too low: after {len(losses)} epochs the training loss ({losses.last:.3g}) is "
+        f"still falling, and a range test on copies suggests {suggested:.2g}, {suggested / used:.0f} times the rate "
+        "that was used.",
+        numbers=(
+            Number(text=f"suggested {suggested:.2g}, used {used:.2g}", value=suggested / used, threshold=ratio),
+            Number(text=f"{skill(run):.0%} of the way to a perfect fit", value=skill(run), threshold=room),
+        ),
+        confidence=0.8,
+        first_step=f"Raise the learning rate from {used:.2g} to {suggested:.2g}.",
+        since=0,
+        confirmed_by=("learning_rate_range",),
+    )
+
+
+def _rises(run: Evidence) -> bool:
+    """Whether validation got worse again: then longer steps are not what is lacking."""
+    if not run.has("val_loss") or not is_finite(run.curve("val_loss")):
+        return False
+    values = run.curve("val_loss").values
+    lowest = float(smooth(values).min())
+    return end(values) > lowest + noise(values)
 
 
 def _collapse(run: Evidence) -> tuple[float, int] | None:
