@@ -76,7 +76,7 @@ def on_fresh_seeds(lab: Laboratory, first: Baseline, seeds: Sequence[int]) -> No
     lab.ledger.done(row)
     lab.ledger.tell(BaselineDone(row, first.metric.name))
     top = first.diagnosis.top
-    if top is not None:
+    if top is not None and not top.confirmed_by:  # the experiments of the first run are not repeated on these
         again = sum(top.rule in _rules(lab.diagnosis(run)) for run in runs)
         if 2 * again < len(runs):
             lab.ledger.note(f"{top.rule} was found again on only {again} of {len(runs)} other seeds: it may be chance")
