@@ -128,7 +128,8 @@ class _Trials:
 
 def _table(report: SessionReport) -> RenderableType:
     if not rows(report.session):
-        return Text("no trial has ended", style="yellow")
+        under_way = report.session.status == "running"
+        return Text("no trial has ended" if under_way else "nothing was tried", style="yellow")
     return _Trials(report)
 
 

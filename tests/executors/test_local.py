@@ -386,15 +386,15 @@ def test_a_data_loader_with_workers() -> None:
 
 def test_the_share_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cores are shared out; never more than torch has now; one where a fork cannot compute, whatever it asks for."""
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    monkeypatch.setattr(local, "can_compute", lambda: True)
-    assert [local._threads(jobs) for jobs in (1, 2, 3, 8, 20)] == [None, None, 2, 1, 1]
-    monkeypatch.setattr(local, "can_compute", lambda: False)
-    assert local._threads(1) == 1
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    assert local._threads(1) == 1
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+        patched.setattr(torch, "get_num_threads", lambda: 4)
+        patched.setattr(local, "can_compute", lambda: True)
+        assert [local._threads(jobs) for jobs in (1, 2, 3, 8, 20)] == [None, None, 2, 1, 1]
+        patched.setattr(local, "can_compute", lambda: False)
+        assert local._threads(1) == 1
+        patched.setattr(torch, "get_num_threads", lambda: 1)
+        assert local._threads(1) == 1
     monkeypatch.setattr(local, "_threads", lambda jobs: 1)
 
     def asking() -> None:
