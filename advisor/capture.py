@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -56,7 +57,9 @@ class Capture:
         """Keep about `MOST_SAMPLES`, evenly spread: called once, at the end of the first epoch."""
         samples = sum(batch.size for batch in self.batches)
         wanted = max(1, round(len(self.batches) * min(1.0, MOST_SAMPLES / max(1, samples))))
-        self.batches = [self.batches[i * len(self.batches) // wanted] for i in range(wanted)] if self.batches else []
+        spread = [i * len(self.batches) // wanted for i in range(wanted)] if self.batches else []
+        by_thirds = sorted(range(len(spread)), key=lambda i: i % 3)  # so that a part from the front is spread as well
+        self.batches = [self.batches[spread[i]] for i in by_thirds]
 
 
 def clean_pass(
@@ -65,11 +68,14 @@ def clean_pass(
     capture: Capture,
     again: Callable[[Any, Any], Any],
     name: str,
+    seconds: float = float("inf"),
 ) -> tuple[list[LossCall], list[list[tuple[int, Tensor]]]]:
     """Evaluate the fixed part in eval mode: the losses, and what entered each layer, in order of execution.
 
-    The user's model is as it was afterwards, to the last buffer, and so is the random state.
+    The user's model is as it was afterwards, to the last buffer, and so is the random state. What does not fit into
+    `seconds` is left out of this pass and of all later ones.
     """
+    began = perf_counter()
     calls: list[LossCall] = []
     entered: list[list[tuple[int, Tensor]]] = []
     with untouched(model), eager():
@@ -82,6 +88,9 @@ def clean_pass(
             if call is not None:
                 calls.append(call)
             entered.append(seen)
+            if perf_counter() - began > seconds:
+                break
+    capture.batches = capture.batches[: len(entered)]
     return calls, entered
 
 

@@ -91,7 +91,7 @@ class Epochs:
         complete = live.steps_in_epoch > 0
         live.seconds["total"] = perf_counter() - self._began
         upcoming, live.step = live.step, observer.steps
-        losses = observer.take_losses()
+        losses = observer.losses.take()
         if losses is not None:
             live.emit("train_loss", "train", losses.mean())
             if losses.numel() > 1:
@@ -162,14 +162,15 @@ class Epochs:
     def _clean(self, *, last: bool) -> None:
         """The eval-mode pass over the fixed part, as often as the budget allows, and always at the end."""
         observer, live = self._seen()
-        again = observer.again
+        again = observer.losses.again
         affordable = observer.sampling.affords(self._clean_cost, observer.elapsed)
         if again is None or not observer.capture.batches or not (last or live.epoch == 0 or affordable):
             return
         began = perf_counter()
         try:
             with observer.paused():
-                calls, entered = clean_pass(live.model, live.layers, observer.capture, again, live.loss_name)
+                limit = float("inf") if self._cleaned_at >= 0 else observer.sampling.longest_pass(live.seconds["total"])
+                calls, entered = clean_pass(live.model, live.layers, observer.capture, again, live.loss_name, limit)
                 with torch.no_grad():
                     observer.tell("clean", calls, entered)
         except Exception as error:  # noqa: BLE001  the fence: a model that cannot be called again is not called again
@@ -186,7 +187,7 @@ class Epochs:
             return
         if live.epoch == 0:
             self._own = live.val is not None
-        loader, again = self.session.val, observer.again
+        loader, again = self.session.val, observer.losses.again
         if not self._own or loader is None or again is None or isinstance(loader.dataset, IterableDataset):
             return
         live.fact("own_evaluation", True)
@@ -210,9 +211,9 @@ class Epochs:
     def _probe(self) -> None:
         """Experiments that a trial asked for, on copies with the weights from before the first step."""
         observer, live = self._seen()
-        if self._initial is None or self._orders is None or observer.again is None:
+        if self._initial is None or self._orders is None or observer.losses.again is None:
             return
-        again = observer.again
+        again = observer.losses.again
 
         def loss(outputs: Any, batch: Batch) -> Tensor:
             return loss_with_graph(outputs, batch, again)

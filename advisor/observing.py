@@ -52,11 +52,13 @@ class Observer:
         self._inside = 0  # of the user's loss_fn
         self._inner_name: str | None = None
         self._close = True  # this step is sampled
+        self._next = 2  # the next one that is
+        self._plain = False  # nothing but counting is to be done after a step
         self._cost = 0.0
         self._pending: list[tuple[str, Callable[..., Any], Any, Any, Any]] = []
         self._forward: tuple[Any, Any, Any] | None = None
         self._unjudged: tuple[Any, Any] | None = None  # (output, batch) of a validation forward without a loss yet
-        self._losses = TrainingLosses(live)
+        self.losses = TrainingLosses(live)
         self._stepped: set[int] = set()
         self._mark = self._began
         self._backward_seconds = self._forward_seconds = self._step_seconds = self._data_seconds = 0.0
@@ -64,8 +66,6 @@ class Observer:
         self._first_epoch = self._capturing = True
         self._hooks.hear_forwards(True)
         self._hooks.hear_steps(self._close)
-
-    # ------------------------------------------------------------------------------------------------- for watching
 
     @contextmanager
     def paused(self) -> Any:
@@ -78,15 +78,6 @@ class Observer:
             self._paused -= 1
             self._mark = perf_counter()
             self.sampling.charge(self._mark - began)
-
-    @property
-    def again(self) -> Callable[[Any, Any], Any] | None:
-        """The loop's loss function on other outputs and targets; None until one was seen."""
-        return self._losses.again
-
-    def take_losses(self) -> Tensor | None:
-        """(S,) training losses since the last call, on their device."""
-        return self._losses.take()
 
     def end_epoch(self) -> None:
         """Settle what is open."""
@@ -111,8 +102,6 @@ class Observer:
     @property
     def elapsed(self) -> float:
         return perf_counter() - self._began
-
-    # ----------------------------------------------------------------------------------------------------- the taps
 
     def heard_batch(self, loader: DataLoader[Any], batch: Any, began: float, ended: float) -> Any:
         if self._paused:
@@ -146,7 +135,11 @@ class Observer:
             self._inner_name = name
             return
         try:
-            if self._roles.validating(begun=self.steps > 0):
+            roles = self._roles
+            if torch.is_grad_enabled() and (roles.role == "train" or roles.loader is None):  # the common step
+                if isinstance(value, Tensor) and value.requires_grad:
+                    self._pending.append((name, function, args, kwargs, value))
+            elif roles.validating(begun=self.steps > 0):
                 self._unjudged = None
                 call = loss_call(name, function, args, kwargs, value)
                 if call is not None:
@@ -166,7 +159,7 @@ class Observer:
             call = pending.pop()
             function, kwargs, value = call[1], call[3], call[4]
             if not value.dim() and (kwargs.get("reduction") or getattr(function, "reduction", "mean")) == "mean":
-                self._losses.keep(value.detach())
+                self.losses.keep(value.detach())
                 if self._first_epoch:
                     self._captured(self.capture.skip())
                 self._mark = ended
@@ -177,8 +170,6 @@ class Observer:
         except Exception as error:  # noqa: BLE001  the fence
             self.live.recorder.problem("backward", error)
         self._mark = perf_counter()
-
-    # ---------------------------------------------------------------------------------------------- torch's own hooks
 
     def heard_forward(self, _: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if self._paused:
@@ -212,8 +203,14 @@ class Observer:
             return
         ended = perf_counter()
         self._step_seconds += ended - self._mark
+        if self._plain and not self._pending and self.steps + 2 < self._next:  # the common step
+            self.steps += 1
+            self.live.steps_in_epoch += 1
+            self.live.step = self.steps + 1
+            self._mark = ended
+            return
         if self._pending:  # a loop without Tensor.backward
-            self._losses.without_backward(self._pending)
+            self.losses.without_backward(self._pending)
             self._pending.clear()
         if self._close:
             self.tell("after_step", optimizer)
@@ -225,8 +222,6 @@ class Observer:
             self._stepped.add(id(optimizer))
             if len(self._stepped) == len(self.live.optimizers):
                 self._end_round(ended)
-
-    # ------------------------------------------------------------------------------------------------------- inside
 
     def _end_round(self, began: float) -> None:
         """All optimizers have stepped once: a step is done. `began`: since when this work is ours."""
@@ -241,9 +236,13 @@ class Observer:
         live.step = self.steps + 1
         for action in self._step_actions:
             action(self.steps)
-        if self._close or self.sampling.wants(live.step):
-            self._close = self.sampling.wants(live.step)
+        if self._close or live.step >= self._next:
+            self._next = self.sampling.next_after(self.steps)
+            self._close = self._next == live.step
             self._hooks.hear_steps(self._close)
+            if self._close:
+                self._next = self.sampling.next_after(live.step)
+            self._plain = self._one and not self._close and not self._step_actions
             began = perf_counter()
         self._mark = began
 
@@ -253,8 +252,8 @@ class Observer:
         if self._roles.trains() and self.live.train is None:
             self.live.train = self._roles.loader
         began = perf_counter()
-        call = self._losses.of_backward(pending, root, forward[2] if forward else None, self._roles)
-        self._losses.keep(call.value)
+        call = self.losses.of_backward(pending, root, forward[2] if forward else None, self._roles)
+        self.losses.keep(call.value)
         if self._first_epoch:
             self._capture(forward, call)
         if self._close:
@@ -278,13 +277,13 @@ class Observer:
     def _validation(self, call: LossCall) -> None:
         if self._roles.validates():
             self.validated = True
-            self._losses.learn(call)
+            self.losses.learn(call)
             self.tell("validation", call)
 
     def _judge_forward(self) -> None:
         """A validation forward whose loop computed no loss: judge it by the batch's own target."""
         unjudged, self._unjudged = self._unjudged, None
-        if unjudged is None or self.again is None:
+        if unjudged is None or self.losses.again is None:
             return
         output, batch = unjudged
         target = self._roles.target_for(main_output(output), batch)
@@ -292,7 +291,7 @@ class Observer:
             return
         try:
             with self.paused(), torch.no_grad():
-                call = evaluated(output, target.to(self.live.device), self.again, self.live.loss_name)
+                call = evaluated(output, target.to(self.live.device), self.losses.again, self.live.loss_name)
             if call is not None:
                 self._validation(call)
         except Exception:  # noqa: BLE001  the batch's second element was no target after all: nothing was seen
