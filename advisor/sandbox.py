@@ -106,6 +106,8 @@ class Sandbox:
         yield from ((sqlite3, "connect", connect), (sqlite3.dbapi2, "connect", connect))
         written = partial(overlay.writing, keep=False)
         yield torch._C, "PyTorchFileWriter", redirected(torch._C.PyTorchFileWriter, written)  # it opens files in C++
+        save = redirected(torch.save, written, name="f", position=1)  # older torch: io.FileIO for names with umlauts
+        yield from ((torch, "save", save), (torch.serialization, "save", save))
         load = redirected(torch.load, overlay.reading, name="f")
         yield from ((torch, "load", load), (torch.serialization, "load", load))
         yield torch.jit, "load", redirected(torch.jit.load, overlay.reading, name="f")
