@@ -86,17 +86,33 @@ class Epochs:
     # ----------------------------------------------------------------------------------------------------- closing
 
     def _close(self, *, last: bool) -> None:
+        """Measure, act, and begin the next epoch, whatever the two said."""
+        observer, live = self._seen()
+        upcoming, live.step = live.step, observer.steps
+        try:
+            self._guarded("end of an epoch", lambda: self._measure(last=last))
+            if not last:
+                self._act()
+            live.recorder.flush()
+        finally:
+            live.step = upcoming
+            live.epoch += 1
+            live.steps_in_epoch, live.samples = 0, 0
+            live.seconds.clear()
+            observer.validated = observer.exhausted = False
+            self._steps_before = observer.steps
+            self._began = perf_counter()
+
+    def _measure(self, *, last: bool) -> None:
         observer, live = self._seen()
         observer.end_epoch()
-        complete = live.steps_in_epoch > 0
         live.seconds["total"] = perf_counter() - self._began
-        upcoming, live.step = live.step, observer.steps
         losses = observer.losses.take()
         if losses is not None:
             live.emit("train_loss", "train", losses.mean())
             if losses.numel() > 1:
                 live.emit("train_loss_std", "train", losses.std())
-        if complete:
+        if live.steps_in_epoch > 0:
             self._guarded("own validation", self._validate)
             if live.epoch == 0 or not self._fixed:
                 observer.capture.fix()
@@ -106,15 +122,6 @@ class Epochs:
         observer.tell("epoch_end")
         live.recorder.settle()
         self._check_finite(losses)
-        self._act()
-        live.recorder.flush()
-        live.step = upcoming
-        live.epoch += 1
-        live.steps_in_epoch, live.samples = 0, 0
-        live.seconds.clear()
-        observer.validated = observer.exhausted = False
-        self._steps_before = observer.steps
-        self._began = perf_counter()
 
     def _act(self) -> None:
         """The plan's remedies and the trial's rival, with this epoch's score."""
@@ -169,7 +176,11 @@ class Epochs:
         began = perf_counter()
         try:
             with observer.paused():
-                limit = float("inf") if self._cleaned_at >= 0 else observer.sampling.longest_pass(live.seconds["total"])
+                limit = (
+                    float("inf")
+                    if self._cleaned_at >= 0
+                    else observer.sampling.longest_pass(live.seconds.get("total", 0.0))
+                )
                 calls, entered = clean_pass(live.model, live.layers, observer.capture, again, live.loss_name, limit)
                 with torch.no_grad():
                     observer.tell("clean", calls, entered)

@@ -286,10 +286,10 @@ class Observer:
         if unjudged is None or self.losses.again is None:
             return
         output, batch = unjudged
-        target = self._roles.target_for(main_output(output), batch)
-        if target is None:
-            return
         try:
+            target = self._roles.target_for(main_output(output), batch)
+            if target is None:
+                return
             with self.paused(), torch.no_grad():
                 call = evaluated(output, target.to(self.live.device), self.losses.again, self.live.loss_name)
             if call is not None:

@@ -17,6 +17,9 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import advisor
+from advisor import assignment
+from advisor.assignment import Assignment, Rival
+from advisor.ending import Pruned
 from advisor.store import Store
 
 
@@ -335,6 +338,44 @@ def test_an_instrument_that_raises_is_detached_and_named(parts: Any, monkeypatch
     ]
     assert "grad_norm" not in watch.record.series
     assert watch.record.info.status == "finished"
+
+
+def test_an_error_at_the_end_of_an_epoch_stays_ours(parts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured there is fenced as a whole; epochs go on being counted."""
+    from advisor.training_losses import TrainingLosses
+
+    def broken(self: Any) -> None:
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(TrainingLosses, "take", broken)
+    model, optimizer, train, _ = parts
+    watch = advisor.watch(range(2), model, optimizer, report=False)
+    for _ in watch:
+        for x, y in train:
+            step(model, optimizer, x, y)
+    assert watch.record.info.status == "finished"
+    assert [p.split(" (")[0] for p in watch.record.problems] == ["end of an epoch: RuntimeError: broken on purpose"] * 2
+
+
+def test_a_pruned_run_is_complete(parts: Any) -> None:
+    """Stopped against a rival, a run still leaves its plan's last facts and its diagnosis."""
+    model, optimizer, train, val = parts
+    rival = Rival(dict.fromkeys(range(9), 2.0), margin=0.1, metric="val_accuracy")
+    assignment.assign(Assignment(plan=advisor.Plan.of("early_stopping", patience=5), rival=rival, quiet=True))
+    watch = advisor.watch(range(9), model, optimizer, train=train, val=val)
+
+    def loop() -> None:
+        for _ in watch:
+            for x, y in train:
+                step(model, optimizer, x, y)
+
+    with pytest.raises(Pruned, match="0"):
+        loop()
+    stored = Store().record(watch.record.info.id)
+    assert stored.info.status == "pruned"
+    assert stored.epochs_seen == rival.patience
+    assert "best_weights_epoch" in stored.facts
+    assert Store().diagnosis(stored.info.id) is not None
 
 
 def test_a_run_is_readable_from_another_connection_while_it_goes_on(parts: Any) -> None:
