@@ -26,6 +26,7 @@ from advisor.losses import LossCall
 from advisor.observing import Observer
 from advisor.probes import Batch, Subject, run_probe
 from advisor.remedies import EpochEnd, Session
+from advisor.sampling import EPOCHS_READ
 
 WINDOWS = 100  # of a loop that counts steps and says how many: enough points for a curve
 WINDOW = 100  # steps, where it does not say
@@ -66,7 +67,7 @@ class Epochs:
             if self._step_based:
                 self.session.step_based = True
                 live.recorder.info = live.recorder.info.model_copy(update={"step_based": True})
-        full = observer.validated or observer.exhausted or steps >= self._window()
+        full = observer.validations.happened or observer.exhausted or steps >= self._window()
         if not self._step_based or full:
             self._close(last=False)
 
@@ -76,7 +77,7 @@ class Epochs:
         for action in self.session.finish_actions:
             action()
         observer.end_epoch()
-        if live.steps_in_epoch or observer.validated:
+        if live.steps_in_epoch or observer.validations.happened:
             self._close(last=True)
         elif self._cleaned_at != live.epoch - 1 and live.epoch:
             live.epoch, live.step = live.epoch - 1, observer.steps
@@ -99,7 +100,7 @@ class Epochs:
             live.epoch += 1
             live.steps_in_epoch, live.samples = 0, 0
             live.seconds.clear()
-            observer.validated = observer.exhausted = False
+            observer.validations.happened = observer.exhausted = False
             self._steps_before = observer.steps
             self._began = perf_counter()
 
@@ -107,7 +108,7 @@ class Epochs:
         observer, live = self._seen()
         observer.end_epoch()
         live.seconds["total"] = perf_counter() - self._began
-        losses = observer.losses.take()
+        losses = live.losses = observer.losses.take()
         if losses is not None:
             live.emit("train_loss", "train", losses.mean())
             if losses.numel() > 1:
@@ -193,7 +194,7 @@ class Epochs:
     def _validate(self) -> None:
         """Evaluate on `val` where the loop does not."""
         observer, live = self._seen()
-        if observer.validated:
+        if observer.validations.happened:
             self._own = False
             return
         if live.epoch == 0:
@@ -204,10 +205,16 @@ class Epochs:
         live.fact("own_evaluation", True)
         with observer.paused(), untouched(live.model), eager():
             live.model.eval()
-            for batch in _sequential(loader):
-                call = self._evaluate(batch, again)
-                if call is not None:
-                    observer.tell("validation", call)
+            live.own_pass = True
+            try:
+                for batch in _sequential(loader):
+                    if live.epoch < EPOCHS_READ:
+                        observer.tell("val_batch", batch)
+                    call = self._evaluate(batch, again)
+                    if call is not None:
+                        observer.tell("validation", call)
+            finally:
+                live.own_pass = False
 
     def _evaluate(self, batch: Any, again: Callable[[Any, Any], Any]) -> LossCall | None:
         observer, live = self._seen()

@@ -56,11 +56,15 @@ class Hooks:
         self._model, self._optimizers, self._hearer = model, optimizers, hearer
         self._forward_handle: Any = None
         self._step_handles: list[Any] = []
+        self._loss_fn_handles: list[Any] = []
         self._always: list[Any] = [o.register_step_post_hook(hearer.heard_after_step) for o in optimizers]
+        self.loss_fn_is_torchs = type(loss_fn).__module__ == nn.modules.loss.__name__
         if isinstance(loss_fn, nn.Module):
             ended = Hook(hearer.heard_loss_fn_end)
-            self._always.append(loss_fn.register_forward_pre_hook(Hook(hearer.heard_loss_fn_begin)))
-            self._always.append(loss_fn.register_forward_hook(ended, with_kwargs=True, always_call=True))
+            self._loss_fn_handles = [
+                loss_fn.register_forward_pre_hook(Hook(hearer.heard_loss_fn_begin)),
+                loss_fn.register_forward_hook(ended, with_kwargs=True, always_call=True),
+            ]
 
     def hear_forwards(self, on: bool) -> None:
         """Hook the model's forward, or take the hook away."""
@@ -82,8 +86,15 @@ class Hooks:
                 handle.remove()
             self._step_handles = []
 
+    def leave_loss_fn(self) -> None:
+        """Where torch's own function below `loss_fn` says as much, its tap is enough: two hooks a call less."""
+        for handle in self._loss_fn_handles:
+            handle.remove()
+        self._loss_fn_handles = []
+
     def remove(self) -> None:
         self.hear_forwards(False)
         self.hear_steps(False)
+        self.leave_loss_fn()
         for handle in self._always:
             handle.remove()

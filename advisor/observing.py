@@ -5,7 +5,7 @@ Everything here runs inside the user's loop. Nothing raises, nothing draws a ran
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
@@ -15,13 +15,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from advisor.capture import Capture, current_autocast, evaluated, main_output
+from advisor import taps
+from advisor.capture import Capture, current_autocast
 from advisor.hooks import Hooks
 from advisor.instruments import Instruments, Live
 from advisor.losses import LossCall, loss_call
 from advisor.roles import Roles, samples_in
-from advisor.sampling import Sampling
+from advisor.sampling import EPOCHS_READ, Sampling
 from advisor.training_losses import TrainingLosses
+from advisor.validations import Validations
 
 
 class Observer:
@@ -39,7 +41,6 @@ class Observer:
         self.live = live
         self.sampling = Sampling()
         self.capture = Capture()
-        self.validated = False  # in the epoch under way, by the user's loop
         self.steps = 0  # rounds of optimizer steps that are done
         self.exhausted = False  # a loader ran to its end since the epoch began
         self._instruments = Instruments(live)
@@ -51,24 +52,25 @@ class Observer:
         self._paused = 0
         self._inside = 0  # of the user's loss_fn
         self._inner_name: str | None = None
-        self._close = True  # this step is sampled
+        self.close = True  # this step is sampled
+        self._reads = True  # its batch is read, sampled or not
         self._next = 2  # the next one that is
         self._plain = False  # nothing but counting is to be done after a step
         self._cost = 0.0
         self._pending: list[tuple[str, Callable[..., Any], Any, Any, Any]] = []
         self._forward: tuple[Any, Any, Any] | None = None
-        self._unjudged: tuple[Any, Any] | None = None  # (output, batch) of a validation forward without a loss yet
         self.losses = TrainingLosses(live)
+        self.validations = Validations(live, self._roles, self.losses, self.tell, self.paused)
         self._stepped: set[int] = set()
         self._mark = self._began
         self._backward_seconds = self._forward_seconds = self._step_seconds = self._data_seconds = 0.0
         self._one = len(live.optimizers) == 1
         self._first_epoch = self._capturing = True
         self._hooks.hear_forwards(True)
-        self._hooks.hear_steps(self._close)
+        self._hooks.hear_steps(self.close)
 
     @contextmanager
-    def paused(self) -> Any:
+    def paused(self) -> Iterator[None]:
         """Not listening: our own passes are under way; their time is charged."""
         self._paused += 1
         began = perf_counter()
@@ -81,7 +83,7 @@ class Observer:
 
     def end_epoch(self) -> None:
         """Settle what is open."""
-        self._judge_forward()
+        self.validations.judge()
         self._roles.ends()
         seconds = self.live.seconds
         seconds["data"], seconds["forward"] = self._data_seconds, self._forward_seconds
@@ -90,13 +92,17 @@ class Observer:
         if self._first_epoch:  # what a training forward gets is known now; validation asks again by its loader
             self._first_epoch = False
             self._captured(False)
+            if self._hooks.loss_fn_is_torchs and self._inner_name in taps.LOSSES:
+                self._hooks.leave_loss_fn()
+                self.losses.named = self._inner_name
         if self._stepped and len(self.live.optimizers) > 1:
             self._end_round(perf_counter())
 
     def detach(self) -> None:
         self._hooks.remove()
         self._pending.clear()
-        self._forward = self._unjudged = None
+        self._forward = None
+        self.validations.forget()
         self._roles.ends()
 
     @property
@@ -107,22 +113,30 @@ class Observer:
         if self._paused:
             return batch
         self._inside = 0
-        self._judge_forward()
+        self.validations.judge()
         training = self._roles.begins(loader)
         if training:
             self._data_seconds += ended - began
             self._mark = ended
             self.live.samples += samples_in(batch)
+            if self._reads:
+                self._read("train_batch", batch)
             for change in self._batch_changes:
                 batch = change(batch)
         else:
             self._hooks.hear_forwards(True)
+            if self._roles.role in (None, "val") and self.live.epoch < EPOCHS_READ:
+                self._read("val_batch", batch)
         self._roles.batch = batch
         return batch
 
+    def heard_before_backward(self, root: Tensor) -> None:
+        if not self._paused:
+            self._charged("before_backward", root)
+
     def heard_exhausted(self, _: DataLoader[Any]) -> None:
         if not self._paused:
-            self._judge_forward()
+            self.validations.judge()
             if self._roles.role != "val":
                 self.exhausted = True
             self._hooks.hear_forwards(self._capturing)
@@ -140,10 +154,7 @@ class Observer:
                 if isinstance(value, Tensor) and value.requires_grad:
                     self._pending.append((name, function, args, kwargs, value))
             elif roles.validating(begun=self.steps > 0):
-                self._unjudged = None
-                call = loss_call(name, function, args, kwargs, value)
-                if call is not None:
-                    self._validation(call)
+                self.validations.loss(loss_call(name, function, args, kwargs, value))
             elif torch.is_grad_enabled() and isinstance(value, Tensor) and value.requires_grad:
                 self._pending.append((name, function, args, kwargs, value))
         except Exception as error:  # noqa: BLE001  the fence
@@ -155,7 +166,7 @@ class Observer:
         self._backward_seconds += ended - began
         self._forward_seconds += began - self._mark
         pending = self._pending
-        if not self._close and not self._capturing and len(pending) == 1:  # the common step
+        if not self.close and not self._capturing and len(pending) == 1:  # the common step
             call = pending.pop()
             function, kwargs, value = call[1], call[3], call[4]
             if not value.dim() and (kwargs.get("reduction") or getattr(function, "reduction", "mean")) == "mean":
@@ -177,8 +188,7 @@ class Observer:
         if torch.is_grad_enabled() and not self._roles.validating(begun=self.steps > 0):
             self._forward = (args, kwargs, output)
         elif self._roles.validating(begun=self.steps > 0):
-            self._judge_forward()
-            self._unjudged = (output, self._roles.batch)
+            self.validations.forward(output)
 
     def heard_loss_fn_begin(self, *_: Any) -> None:
         self._inside += 1
@@ -191,12 +201,8 @@ class Observer:
             self.heard_loss(name, module, args, kwargs, value)
 
     def heard_before_step(self, optimizer: Optimizer, *_: Any) -> None:
-        if self._close and not self._paused:
-            began = perf_counter()
-            self.tell("before_step", optimizer)
-            now = perf_counter()
-            self._cost += now - began
-            self._mark += now - began  # ours, not the step's
+        if self.close and not self._paused:
+            self._charged("before_step", optimizer)
 
     def heard_after_step(self, optimizer: Optimizer, *_: Any) -> None:
         if self._paused:
@@ -212,7 +218,7 @@ class Observer:
         if self._pending:  # a loop without Tensor.backward
             self.losses.without_backward(self._pending)
             self._pending.clear()
-        if self._close:
+        if self.close:
             self.tell("after_step", optimizer)
         if self._one:
             self._end_round(ended)
@@ -227,7 +233,7 @@ class Observer:
         """All optimizers have stepped once: a step is done. `began`: since when this work is ours."""
         live = self.live
         self._stepped.clear()
-        if self._close:
+        if self.close:
             self.tell("step_end")
             self.sampling.sampled(self._cost + perf_counter() - began, self.steps + 1, began - self._began)
             self._cost = 0.0
@@ -236,13 +242,14 @@ class Observer:
         live.step = self.steps + 1
         for action in self._step_actions:
             action(self.steps)
-        if self._close or live.step >= self._next:
+        if self.close or live.step >= self._next:
             self._next = self.sampling.next_after(self.steps)
-            self._close = self._next == live.step
-            self._hooks.hear_steps(self._close)
-            if self._close:
+            self.close = self._next == live.step
+            self._hooks.hear_steps(self.close)
+            if self.close:
                 self._next = self.sampling.next_after(live.step)
-            self._plain = self._one and not self._close and not self._step_actions
+            self._plain = self._one and not self.close and not self._step_actions
+            self._reads = self.close or live.epoch < EPOCHS_READ
             began = perf_counter()
         self._mark = began
 
@@ -256,9 +263,27 @@ class Observer:
         self.losses.keep(call.value)
         if self._first_epoch:
             self._capture(forward, call)
-        if self._close:
+        if self.close:
             self.tell("step_loss", call)
+            self.tell("after_backward", root)
         self._cost += perf_counter() - began
+
+    def _charged(self, event: str, value: Any) -> None:
+        """Tell the instruments on a sampled step; the time is ours, not the step's."""
+        began = perf_counter()
+        self.tell(event, value)
+        now = perf_counter()
+        self._cost += now - began
+        self._mark += now - began
+
+    def _read(self, event: str, batch: Any) -> None:
+        """Show the instruments a batch as the loader gave it, as long as the share of the time for it lasts."""
+        began = perf_counter()
+        if self.close or self.sampling.reads(began - self._began):
+            self.tell(event, batch)
+            now = perf_counter()
+            self.sampling.charge_reading(now - began)
+            self._mark += now - began
 
     def _capture(self, forward: Any, call: LossCall) -> None:
         if forward is None or not self._capturing:
@@ -273,26 +298,3 @@ class Observer:
         if more is not self._capturing:
             self._capturing = more
             self._hooks.hear_forwards(more)
-
-    def _validation(self, call: LossCall) -> None:
-        if self._roles.validates():
-            self.validated = True
-            self.losses.learn(call)
-            self.tell("validation", call)
-
-    def _judge_forward(self) -> None:
-        """A validation forward whose loop computed no loss: judge it by the batch's own target."""
-        unjudged, self._unjudged = self._unjudged, None
-        if unjudged is None or self.losses.again is None:
-            return
-        output, batch = unjudged
-        try:
-            target = self._roles.target_for(main_output(output), batch)
-            if target is None:
-                return
-            with self.paused(), torch.no_grad():
-                call = evaluated(output, target.to(self.live.device), self.losses.again, self.live.loss_name)
-            if call is not None:
-                self._validation(call)
-        except Exception:  # noqa: BLE001  the batch's second element was no target after all: nothing was seen
-            return

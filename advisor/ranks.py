@@ -58,6 +58,8 @@ def acting(session: Session, items: Iterator[T]) -> Iterator[T]:
 class _Follower:
     """A listener that only acts."""
 
+    close = False
+
     def __init__(self, session: Session) -> None:
         self._session = session
         self.steps = 0
@@ -75,6 +77,8 @@ class _Follower:
         return batch
 
     def heard_loss(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> None: ...
+
+    def heard_before_backward(self, root: Tensor) -> None: ...
 
     def heard_backward(self, root: Tensor, began: float, ended: float) -> None: ...
 

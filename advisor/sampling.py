@@ -5,6 +5,9 @@ from __future__ import annotations
 BUDGET = 0.005  # of the run's time for sampled steps, and as much for eval-mode passes: together DESIGN.md's 1 %
 GRACE = 0.03  # s in all that may be spent before the budget binds: nobody waits for it, and a short run is seen whole
 PASSES = 0.1  # s, likewise, for eval-mode passes: a run of a second gets a clean curve, one of an hour its share
+READING = 0.0025  # of the run's time for looking at whole batches of the first epochs: half the issue's 0.5 % for facts
+READ_GRACE = 0.05  # s, likewise: some hundred small batches
+EPOCHS_READ = 2  # whose batches are read: the second shows whether order, samples and validation data repeat
 FIRST_STEPS = 8  # looked at closely in every run: most wiring faults show there (issue: structural facts)
 WIDEST = 2**16
 
@@ -20,6 +23,7 @@ class Sampling:
         self.spent = 0.0
         self._budget, self._grace = budget, grace
         self._charged = 0.0
+        self._reading = 0.0
         self._cost = 0.0  # s of one sampled step, smoothed
 
     def wants(self, step: int) -> bool:
@@ -34,6 +38,13 @@ class Sampling:
     def charge(self, seconds: float) -> None:
         """Our work outside of steps."""
         self._charged += seconds
+
+    def reads(self, elapsed: float) -> bool:
+        """Whether one more batch may be read."""
+        return self._reading <= READ_GRACE + READING * elapsed
+
+    def charge_reading(self, seconds: float) -> None:
+        self._reading += seconds
 
     def sampled(self, cost: float, steps: int, elapsed: float) -> None:
         """A sampled step cost `cost` s; `steps` have taken `elapsed` s in all."""

@@ -46,6 +46,10 @@ class Listener(Protocol):
 
     def heard_loss(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Any, /) -> None: ...
 
+    close: bool  # the step under way is sampled: who listens is told before a backward pass too
+
+    def heard_before_backward(self, root: Tensor, /) -> None: ...
+
     def heard_backward(self, root: Tensor, began: float, ended: float, /) -> None: ...
 
     def heard_batch(self, loader: DataLoader[Any], batch: Any, began: float, ended: float, /) -> Any:
@@ -111,6 +115,9 @@ def _tapped_backward(original: Callable[..., None]) -> Callable[..., None]:
     def backward(self: Tensor, *args: Any, **kwargs: Any) -> None:
         if _is_compiling():
             return original(self, *args, **kwargs)
+        for listener in _listeners:
+            if listener.close:
+                listener.heard_before_backward(self)
         began = perf_counter()
         original(self, *args, **kwargs)
         ended = perf_counter()

@@ -17,10 +17,14 @@ CHUNK = 256  # losses kept one by one before they are packed: bounds memory, and
 
 
 class TrainingLosses:
-    """again: the loop's loss function, outputs and targets -> loss; None until one was seen."""
+    """again: the loop's loss function, outputs and targets -> loss; None until one was seen.
+
+    named: the function of torch's that the loop's `loss_fn` calls, once it is known
+    """
 
     def __init__(self, live: Live) -> None:
         self.again: Callable[[Any, Any], Any] | None = None
+        self.named: str | None = None
         self._live = live
         self._values: list[Tensor] = []
         self._chunks: list[Tensor] = []
@@ -43,7 +47,8 @@ class TrainingLosses:
         pending: the calls of loss functions since the last backward pass; output: of the model's forward, if seen
         """
         calls = [call for call in (loss_call(*item) for item in pending) if call is not None]
-        first = next((call for call in calls if call.output is not None and call.target is not None), None)
+        whole = [call for call in calls if call.output is not None and call.target is not None]
+        first = next((call for call in whole if call.name == self.named), whole[0] if whole else None)
         if first is None:
             predicted = main_output(output)
             first = LossCall("", root.detach(), predicted, roles.target_for(predicted), _unknown)

@@ -20,13 +20,13 @@ FLOW: tuple[tuple[str, str], ...] = (
     ("record", "errors record snapshot schema store"),
     ("evidence", "evidence progress metric"),
     ("rules", "finding rulebook"),
-    ("diagnosis", "diagnosis"),
+    ("diagnosis", "diagnosis states"),
     ("plan", "plan config assignment session"),
     ("report", "report"),
     (
         "watching",
         "fence taps losses sampling recording instruments capture probes remedies ranks hooks roles training_losses "
-        "observing ending epochs describing watching",
+        "validations observing ending epochs describing watching",
     ),
     ("trial", "script program overlay moves scan open_files replacing sandbox seeds trial child executors"),
     ("verdict", "verdict"),
@@ -35,6 +35,7 @@ FLOW: tuple[tuple[str, str], ...] = (
         "budget events ledger laboratory strategies scarcity baseline confirming searching final plan_file fixed "
         "fixing",
     ),
+    ("users' rules", "recorded partial checking new_rule"),
     ("command line", "pages screen live listing following demo demo_script cli __main__"),
 )
 
@@ -49,6 +50,7 @@ TORCH = {
     "hooks": "part of watching: torch's hooks",
     "roles": "part of watching: which loader trains",
     "training_losses": "part of watching: every step's loss",
+    "validations": "part of watching: what the user's loop validates",
     "describing": "part of watching: checks its arguments",
     "capture": "part of watching: batches for evaluation and probes",
     "recording": "part of watching: copies from the device",

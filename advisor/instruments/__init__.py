@@ -5,15 +5,20 @@ for each run and calls whichever of the events below it defines. The training lo
 
     start(live)                               once, before the first epoch
     for each step:
+        train_batch(live, batch)           +  as the loader gave it, before a remedy changes it
+        before_backward(live, root)        *  of every micro-batch; gradients are what the last step or micro-batch left
         step_loss(live, call)              *  a training loss was computed (of every micro-batch)
-        before_step(live, optimizer)       *  gradients are there, parameters not yet changed
+        after_backward(live, root)         *  gradients are there, the graph below `root` can still be walked
+        before_step(live, optimizer)       *  gradients are what the optimizer gets, parameters not yet changed
         after_step(live, optimizer)        *  parameters are changed
         step_end(live)                     *  all optimizers have stepped
-    validation(live, call)                    each loss of the user's validation, or of watch's own
+    val_batch(live, batch)                 +  as the loader gave it
+    validation(live, call)                    each loss of the user's validation, or of watch's own (`live.own_pass`)
     clean(live, calls, inputs)                after an eval-mode pass over the fixed part of the training data
-    epoch_end(live)                           after each epoch
+    epoch_end(live)                           after each epoch; `live.losses` holds its steps' losses
     finish(live)                              once
 
+`+`: in the first two epochs as long as a share of the run's time lasts for it; training batches also on sampled steps.
 None of them may synchronise the device, draw a random number, or keep a graph alive: hand tensors to `live.emit`.
 """
 
@@ -37,10 +42,14 @@ from advisor.recording import Recorder
 
 EVENTS = (
     "start",
+    "train_batch",
+    "before_backward",
     "step_loss",
+    "after_backward",
     "before_step",
     "after_step",
     "step_end",
+    "val_batch",
     "validation",
     "clean",
     "epoch_end",
@@ -79,6 +88,8 @@ class Live:
     schedulers: list[Any] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)  # of the epoch under way, by phase
     samples: int = 0  # training samples of the epoch under way
+    losses: Tensor | None = None  # (S,) of the steps of the epoch that ends, on the device
+    own_pass: bool = False  # what runs now is an evaluation of watch's own
 
     def emit(self, name: str, phase: Phase, values: Tensor | Sequence[float], axis: tuple[str, ...] = ("",)) -> None:
         """Record values of shape () or (len(axis),) at this step and epoch."""

@@ -1,0 +1,63 @@
+"""Validation losses of the user's loop -> the instruments; a forward without a loss is judged by its batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from advisor.capture import evaluated, main_output
+from advisor.instruments import Live
+from advisor.losses import LossCall
+from advisor.roles import Roles
+from advisor.training_losses import TrainingLosses
+
+
+class Validations:
+    """happened: in the epoch under way, by the user's loop."""
+
+    def __init__(
+        self,
+        live: Live,
+        roles: Roles,
+        losses: TrainingLosses,
+        tell: Callable[..., None],
+        paused: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self.happened = False
+        self._live, self._roles, self._losses, self._tell, self._paused = live, roles, losses, tell, paused
+        self._unjudged: tuple[Any, Any] | None = None  # (output, batch) of a forward without a loss yet
+
+    def forward(self, output: Any) -> None:
+        """The model answered in validation; whether the loop computes a loss of it shows later."""
+        self.judge()
+        self._unjudged = (output, self._roles.batch)
+
+    def loss(self, call: LossCall | None) -> None:
+        """The loop computed a loss of it."""
+        self._unjudged = None
+        if call is not None and self._roles.validates():
+            self.happened = True
+            self._losses.learn(call)
+            self._tell("validation", call)
+
+    def judge(self) -> None:
+        """The forward is over and its loop computed no loss: the batch's own target serves."""
+        unjudged, self._unjudged = self._unjudged, None
+        if unjudged is None or self._losses.again is None:
+            return
+        output, batch = unjudged
+        try:
+            target = self._roles.target_for(main_output(output), batch)
+            if target is None:
+                return
+            with self._paused(), torch.no_grad():
+                call = evaluated(output, target.to(self._live.device), self._losses.again, self._live.loss_name)
+            self.loss(call)
+        except Exception:  # noqa: BLE001  the batch's second element was no target after all: nothing was seen
+            return
+
+    def forget(self) -> None:
+        self._unjudged = None
