@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from advisor.bridging import Again
 from advisor.fence import eager, untouched
 from advisor.instruments import LiveLayer
 from advisor.losses import LossCall, mean_of
@@ -66,7 +67,7 @@ def clean_pass(
     model: nn.Module,
     layers: Sequence[LiveLayer],
     capture: Capture,
-    again: Callable[[Any, Any], Any],
+    again: Again,
     name: str,
     seconds: float = float("inf"),
 ) -> tuple[list[LossCall], list[list[tuple[int, Tensor]]]]:
@@ -94,18 +95,22 @@ def clean_pass(
     return calls, entered
 
 
-def evaluated(output: Any, target: Tensor | None, again: Callable[[Any, Any], Any], name: str) -> LossCall | None:
-    """The user's loss of one of our own forward passes; None where it cannot be computed from what is known."""
+def evaluated(output: Any, target: Tensor | None, again: Again, name: str) -> LossCall | None:
+    """The user's loss of one of our own forward passes; None where it cannot be computed from what is known.
+
+    target: as the loss gets it
+    """
     own = own_loss(output)
     logits = main_output(output)
     if own is not None:
-        return LossCall(name, own.detach(), logits, target, again)
+        return LossCall(name, own.detach(), logits, target, again.function)
     if target is None or logits is None:
         return None
-    value = again(logits, target)
+    logits = again.output(logits)
+    value = again.function(logits, target)
     if not isinstance(value, Tensor):
         return None
-    return LossCall(name, mean_of(value, target, logits, getattr(again, "reduction", None)), logits, target, again)
+    return LossCall(name, mean_of(value, target, logits, again.reduction), logits, target, again.function)
 
 
 def main_output(output: Any) -> Tensor | None:

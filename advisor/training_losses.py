@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from advisor.bridging import Again, Bridge
 from advisor.capture import main_output
 from advisor.instruments import Live
-from advisor.losses import LossCall, loss_call, task_of
+from advisor.losses import NO_SCORE, LossCall, loss_call, task_of
 from advisor.roles import Roles
 
+MOST_PENDING = 64  # losses before a backward pass: where none ever comes, we must not keep all their graphs alive
 CHUNK = 256  # losses kept one by one before they are packed: bounds memory, and the copy is one kernel
 
 
 class TrainingLosses:
-    """again: the loop's loss function, outputs and targets -> loss; None until one was seen.
+    """again: the loop's loss function, to be computed again; None until one was seen.
 
+    bridge: what the loop does between its model and its loss
     named: the function of torch's that the loop's `loss_fn` calls, once it is known
+    main: name and shape (without the batch) of the loss that is compared, where a step adds up several; else None
     """
 
     def __init__(self, live: Live) -> None:
-        self.again: Callable[[Any, Any], Any] | None = None
+        self.again: Again | None = None
+        self.bridge = Bridge()
         self.named: str | None = None
+        self.main: tuple[str, tuple[int, ...]] | None = None
         self._live = live
         self._values: list[Tensor] = []
         self._chunks: list[Tensor] = []
@@ -48,21 +54,28 @@ class TrainingLosses:
         """
         calls = [call for call in (loss_call(*item) for item in pending) if call is not None]
         whole = [call for call in calls if call.output is not None and call.target is not None]
-        first = next((call for call in whole if call.name == self.named), whole[0] if whole else None)
+        first = max(whole, key=lambda call: self._rank(call, roles), default=None)
+        self.main = kind(first) if first is not None and len(whole) > 1 else None
         if first is None:
             predicted = main_output(output)
             first = LossCall("", root.detach(), predicted, roles.target_for(predicted), _unknown)
         else:
-            self.again = first.again
+            self.again = Again(first.again, self.bridge)
             self.learn(first)
         value = calls[0].value if len(calls) == 1 else root.detach().float().mean()
         return LossCall(first.name, value, first.output, first.target, first.again)
+
+    def _rank(self, call: LossCall, roles: Roles) -> tuple[bool, bool, bool]:
+        """Which of several is the main one: the loop's `loss_fn`, that of the batch's target, one with a score."""
+        given = roles.target_for(call.output)
+        own = given is not None and call.target is not None and given.data_ptr() == call.target.data_ptr()
+        return call.name == self.named, own, call.name not in NO_SCORE
 
     def without_backward(self, pending: Sequence[Any]) -> None:
         """An optimizer stepped without `Tensor.backward`: the last loss that was computed is the step's."""
         call = loss_call(*pending[-1])
         if call is not None:
-            self.again = self.again or call.again
+            self.again = self.again or Again(call.again, self.bridge)
             self.learn(call)
             self.keep(call.value)
 
@@ -82,6 +95,11 @@ class TrainingLosses:
             if any(value.dim() or value.dtype is not torch.float32 for value in values):
                 values = [value.float().reshape(()) for value in values]
             self._chunks.append(torch.stack(values))
+
+
+def kind(call: LossCall) -> tuple[str, tuple[int, ...]]:
+    """What tells the losses of a step apart: (name, shape of the output without the batch)."""
+    return call.name, tuple(call.output.shape[1:]) if call.output is not None else ()
 
 
 def _unknown(_: Any, __: Any) -> None:

@@ -12,7 +12,7 @@ from advisor.capture import evaluated, main_output
 from advisor.instruments import Live
 from advisor.losses import LossCall
 from advisor.roles import Roles
-from advisor.training_losses import TrainingLosses
+from advisor.training_losses import TrainingLosses, kind
 
 
 class Validations:
@@ -28,17 +28,19 @@ class Validations:
     ) -> None:
         self.happened = False
         self._live, self._roles, self._losses, self._tell, self._paused = live, roles, losses, tell, paused
-        self._unjudged: tuple[Any, Any] | None = None  # (output, batch) of a forward without a loss yet
+        self._unjudged: tuple[Any, Any, bool] | None = None  # (output, batch, mode) of a forward without a loss yet
 
     def forward(self, output: Any) -> None:
         """The model answered in validation; whether the loop computes a loss of it shows later."""
         self.judge()
-        self._unjudged = (output, self._roles.batch)
+        self._unjudged = (output, self._roles.batch, self._live.model.training)
 
-    def loss(self, call: LossCall | None) -> None:
-        """The loop computed a loss of it."""
+    def loss(self, call: LossCall | None, *, training: bool | None = None) -> None:
+        """The loop computed a loss of it; `training`: the mode of its forward pass, where that is over."""
         self._unjudged = None
-        if call is not None and self._roles.validates():
+        self._live.validated_in_train = self._live.model.training if training is None else training
+        main = self._losses.main
+        if call is not None and main in (None, kind(call)) and self._roles.validates():
             self.happened = True
             self._losses.learn(call)
             self._tell("validation", call)
@@ -48,14 +50,16 @@ class Validations:
         unjudged, self._unjudged = self._unjudged, None
         if unjudged is None or self._losses.again is None:
             return
-        output, batch = unjudged
+        output, batch, training = unjudged
         try:
             target = self._roles.target_for(main_output(output), batch)
             if target is None:
                 return
+            self._losses.bridge.settle()
             with self._paused(), torch.no_grad():
-                call = evaluated(output, target.to(self._live.device), self._losses.again, self._live.loss_name)
-            self.loss(call)
+                again = self._losses.again
+                call = evaluated(output, again.target(target.to(self._live.device)), again, self._live.loss_name)
+            self.loss(call, training=training)
         except Exception:  # noqa: BLE001  the batch's second element was no target after all: nothing was seen
             return
 
