@@ -17,14 +17,15 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from advisor import metric as metrics
 from advisor.assignment import Assignment
-from advisor.capture import autocast_like, clean_pass, evaluated, own_loss
+from advisor.bridging import Again
+from advisor.capture import autocast_like, clean_pass, evaluated
 from advisor.ending import Pruned
 from advisor.errors import AdvisorError
 from advisor.fence import eager, untouched
 from advisor.instruments import Live
 from advisor.losses import LossCall
 from advisor.observing import Observer
-from advisor.probes import Batch, Subject, run_probe
+from advisor.probing import Probing
 from advisor.remedies import EpochEnd, Session
 from advisor.sampling import EPOCHS_READ
 
@@ -39,7 +40,8 @@ class Epochs:
         self.live, self.session = live, session
         self.observer: Observer | None = None  # set once the plan is applied
         self.stop = False
-        self._initial, self._orders = initial, orders
+        self._orders = orders
+        self._probing = Probing(live, initial, orders.probes if orders else ())
         self._items = 0
         self._steps_before = 0
         self._began = perf_counter()
@@ -82,6 +84,9 @@ class Epochs:
         elif self._cleaned_at != live.epoch - 1 and live.epoch:
             live.epoch, live.step = live.epoch - 1, observer.steps
             self._clean(last=True)
+            live.epoch += 1
+        live.epoch, live.step = max(0, live.epoch - 1), observer.steps  # what is measured now belongs to the last step
+        self._probing.finish(observer)
         observer.tell("finish")
 
     # ----------------------------------------------------------------------------------------------------- closing
@@ -114,11 +119,12 @@ class Epochs:
             if losses.numel() > 1:
                 live.emit("train_loss_std", "train", losses.std())
         if live.steps_in_epoch > 0:
+            observer.losses.bridge.settle()
             self._guarded("own validation", self._validate)
             if live.epoch == 0 or not self._fixed:
                 observer.capture.fix()
                 self._fixed = True
-                self._guarded("probes", self._probe)
+                self._probing.first_epoch(observer)
             self._clean(last=last)
         observer.tell("epoch_end")
         live.recorder.settle()
@@ -216,39 +222,15 @@ class Epochs:
             finally:
                 live.own_pass = False
 
-    def _evaluate(self, batch: Any, again: Callable[[Any, Any], Any]) -> LossCall | None:
+    def _evaluate(self, batch: Any, again: Again) -> LossCall | None:
         observer, live = self._seen()
         batch = tree_map(lambda leaf: leaf.to(live.device) if isinstance(leaf, Tensor) else leaf, batch)
         with autocast_like(observer.capture.autocast):
             if isinstance(batch, dict):
                 return evaluated(live.model(**batch), batch.get("labels"), again, live.loss_name)
             if isinstance(batch, tuple | list) and len(batch) > 1:
-                return evaluated(live.model(batch[0]), batch[1], again, live.loss_name)
+                return evaluated(live.model(batch[0]), again.target(batch[1]), again, live.loss_name)
         return None
-
-    def _probe(self) -> None:
-        """Experiments that a trial asked for, on copies with the weights from before the first step."""
-        observer, live = self._seen()
-        if self._initial is None or self._orders is None or observer.losses.again is None:
-            return
-        again = observer.losses.again
-
-        def loss(outputs: Any, batch: Batch) -> Tensor:
-            return loss_with_graph(outputs, batch, again)
-
-        subject = Subject(self._initial, self._like_the_users, loss, tuple(observer.capture.batches))
-        for probe in self._orders.probes:
-            with observer.paused(), untouched(), torch.enable_grad(), eager():
-                live.fact(f"probe.{probe}", run_probe(probe, subject))
-
-    def _like_the_users(self, model: nn.Module) -> torch.optim.Optimizer:
-        """An optimizer of the class and options of the first one, for a copy of the model."""
-        optimizer = self.live.optimizers[0]
-        kind: Any = type(optimizer)
-        like: torch.optim.Optimizer = kind([p for p in model.parameters() if p.requires_grad])
-        options = {k: v for k, v in optimizer.param_groups[0].items() if k != "params"}
-        like.param_groups[0].update(options)
-        return like
 
     def _example(self) -> tuple[Any, Tensor | None] | None:
         """One training batch, read through the data set and not through the loader."""
@@ -277,18 +259,6 @@ class Epochs:
         """Steps of a window in a loop that counts steps."""
         planned = self.live.recorder.info.epochs
         return max(1, planned // WINDOWS) if planned else WINDOW
-
-
-def loss_with_graph(outputs: Any, batch: Batch, again: Callable[[Any, Any], Any]) -> Tensor:
-    """The user's loss on a probe's outputs, with its graph."""
-    own = own_loss(outputs)
-    if own is not None:
-        return own
-    logits = outputs if isinstance(outputs, Tensor) else next(o for o in outputs if isinstance(o, Tensor))
-    value = again(logits, batch.target)
-    if not isinstance(value, Tensor):
-        raise TypeError("the loss function of this loop is not known")
-    return value if value.dim() == 0 else value.mean()
 
 
 def _sequential(loader: DataLoader[Any]) -> DataLoader[Any]:

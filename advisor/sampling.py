@@ -6,7 +6,9 @@ BUDGET = 0.005  # of the run's time for sampled steps, and as much for eval-mode
 GRACE = 0.03  # s in all that may be spent before the budget binds: nobody waits for it, and a short run is seen whole
 PASSES = 0.1  # s, likewise, for eval-mode passes: a run of a second gets a clean curve, one of an hour its share
 READING = 0.0025  # of the run's time for looking at whole batches of the first epochs: half the issue's 0.5 % for facts
-READ_GRACE = 0.05  # s, likewise: some hundred small batches
+READ_GRACE = 0.02  # s, likewise, for each phase in each epoch that is read: some hundred small batches
+PROBING = 0.005  # of the run's time for probes that only call the model
+PROBE_GRACE = 0.1  # s, likewise: a small model answers all of them in that
 EPOCHS_READ = 2  # whose batches are read: the second shows whether order, samples and validation data repeat
 FIRST_STEPS = 8  # looked at closely in every run: most wiring faults show there (issue: structural facts)
 WIDEST = 2**16
@@ -23,7 +25,8 @@ class Sampling:
         self.spent = 0.0
         self._budget, self._grace = budget, grace
         self._charged = 0.0
-        self._reading = 0.0
+        self._reading: dict[tuple[str, int], float] = {}  # by phase and epoch: none may starve the next
+        self._probing = 0.0
         self._cost = 0.0  # s of one sampled step, smoothed
 
     def wants(self, step: int) -> bool:
@@ -39,12 +42,19 @@ class Sampling:
         """Our work outside of steps."""
         self._charged += seconds
 
-    def reads(self, elapsed: float) -> bool:
-        """Whether one more batch may be read."""
-        return self._reading <= READ_GRACE + READING * elapsed
+    def reads(self, phase: str, epoch: int, elapsed: float) -> bool:
+        """Whether one more batch may be read; training and validation have half of the share each."""
+        return self._reading.get((phase, epoch), 0.0) <= READ_GRACE + READING / 2 * elapsed
 
-    def charge_reading(self, seconds: float) -> None:
-        self._reading += seconds
+    def charge_reading(self, phase: str, epoch: int, seconds: float) -> None:
+        self._reading[phase, epoch] = self._reading.get((phase, epoch), 0.0) + seconds
+
+    def probes(self, elapsed: float) -> bool:
+        """Whether one more probe may begin."""
+        return self._probing <= PROBE_GRACE + PROBING * elapsed
+
+    def charge_probe(self, seconds: float) -> None:
+        self._probing += seconds
 
     def sampled(self, cost: float, steps: int, elapsed: float) -> None:
         """A sampled step cost `cost` s; `steps` have taken `elapsed` s in all."""

@@ -29,8 +29,10 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.optim import Optimizer
 
-from advisor.probes import Batch, Subject
+from advisor.probes import Batch, Subject, Weights
 from advisor.record import Json
+
+weights: Weights = "initial"
 
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100  # wider than any rate in use; 12 steps a decade resolve a factor of 1.2
 QUIET = 25  # first steps of the sweep (up to 1e-5): too low a rate to move a loss, so their spread is its noise
