@@ -2,12 +2,16 @@
 
 ## What it does
 
-Reads the experiment `data_fractions`: `advisor fix` trains on a quarter and a half of the training data and
-extrapolates the error to twice as many. Fires where the expected gain is more than twice its own uncertainty, takes
-away at least a tenth of the error and is worth a point of the score, and the training data themselves are fit at
-least twice as well as validation.
+Nothing is ever concluded from the number of samples: it takes an experiment. There are two.
 
-Nothing is ever concluded from the number of samples. Without the experiment the rule is not applicable.
+- `data_fractions`: `advisor fix` trains on a quarter and a half of the training data and extrapolates the error to
+  twice as many. Fires where the expected gain is more than twice its own uncertainty, takes away at least a tenth of
+  the error and is worth a point of the score, and the training data are fit at least twice as well as validation.
+- `reference`, in every run: a plain reference (nearest neighbours, kernel ridge regression) predicts training samples
+  from the others, and from half of them. Where the network knows its training data by heart, validation is far behind,
+  and the reference itself gains clearly by the second half of the data, the want of data is said less surely.
+
+Without either the rule is not applicable.
 
 ## Why it hurts
 
@@ -43,8 +47,9 @@ from advisor.progress import end
 
 
 @rule(
-    needs=["probe.data_fractions"],
-    optional=["clean_train_score", "val_score"],
+    needs=[],
+    optional=["probe.data_fractions", "probe.reference", "clean_train_score", "val_score"],
+    probes=["data_fractions"],
     remedies=["augmentation", "dropout", "weight_decay"],
     explains=["overfitting"],
 )
@@ -58,7 +63,38 @@ def data_scarcity(
     closes: Annotated[
         float, Convention("a third of the gap by one doubling: two more would close it, so data come before all else")
     ] = 0.33,
+    heart: Annotated[float, Convention("nine tenths of the validation error cannot be seen in training")] = 0.1,
+    wide: Annotated[float, Convention("ten points of validation error: a third of it is worth collecting for")] = 0.1,
+    rising: Annotated[float, Convention("five points by doubling the data, for the reference")] = 0.05,
 ) -> Finding | None:
+    if run.has("probe.data_fractions"):
+        return _measured(run, clear=clear, share=share, least=least, fit=fit, closes=closes)
+    return _by_reference(run, clear=clear, heart=heart, wide=wide, rising=rising)
+
+
+def _by_reference(run: Evidence, *, clear: float, heart: float, wide: float, rising: float) -> Finding | None:
+    probe = run.table("probe.reference")
+    gain, error = _number(probe.get("gain")), _number(probe.get("error"))
+    train, val = run.curve("clean_train_score").last, end(run.curve("val_score").values)
+    if not gain > max(rising, clear * error) or 1.0 - val < wide or 1.0 - train > heart * (1.0 - val):
+        return None
+    name = "R²" if run.info.task == "regression" else "accuracy"
+    text = f"a plain reference gains {gain:.3f} ± {error:.3f} by the second half of the data"
+    return Finding(
+        message=f"There are too few training data: they are known by heart ({name} {train:.3f}, validation {val:.3f}), "
+        f"and {text}.",
+        numbers=(
+            Number(text=text, value=gain, threshold=max(rising, clear * error)),
+            Number(text=f"validation error {1.0 - val:.3f}", value=1.0 - val, threshold=wide),
+        ),
+        confidence=0.75,  # below overfitting where validation got worse: then a shorter training helps at once
+        first_step="Collect or label more data; until then augment those that you have. `advisor fix` measures what "
+        "doubling them should bring.",
+        confirmed_by=("reference",),
+    )
+
+
+def _measured(run: Evidence, *, clear: float, share: float, least: float, fit: float, closes: float) -> Finding | None:
     probe = run.table("probe.data_fractions")
     gain, width = _number(probe.get("doubling_gain")), _number(probe.get("doubling_gain_sd"))
     scores, fractions, metric = probe.get("scores"), probe.get("fractions"), str(probe.get("metric"))

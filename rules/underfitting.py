@@ -2,14 +2,15 @@
 
 ## What it does
 
-Fires where more than a tenth of the training data are wrong in eval mode, validation is hardly worse, and a linear
-layer is too narrow for the number of classes: C scores that come out of w units lie in a space of w dimensions, and
-with w < C - 1 they cannot all be set freely. Only narrow layers count as evidence of too little capacity.
+From the curves alone a model that is too small and data whose noise sets the limit look exactly alike: more than a
+tenth of the training data wrong in eval mode, validation hardly worse, the loss settled. Two things tell them apart:
 
-From the curves alone a model that is too small and data whose noise sets the limit look exactly alike: both scores
-low, close together, flat. Where no layer is too narrow and the curve has settled, the rule says so in a note, and
-changes nothing. A model that is hardly better than guessing is left to other rules: it is not too small, it does not
-learn.
+- a linear layer is too narrow for the number of classes: w units that are on or off tell at most 2^w classes apart;
+- a plain reference (nearest neighbours, kernel ridge regression; the probe `reference`) predicts samples that it has
+  not seen better than the network fits those that it was trained on. Noise would stop the reference as well.
+
+Where neither is so, the rule says in a note that it cannot tell, and changes nothing. A model that is hardly better
+than guessing is left to other rules: it is not too small, it does not learn.
 
 ## Why it hurts
 
@@ -23,27 +24,31 @@ Neither more data nor regularisation nor more epochs helps: the error is there o
 
 Classes that lie in order along one or two directions can be told apart through a narrow layer, given time. Widths are
 read from the parameters of linear layers with a bias, backwards from the output: what lies before a convolution or a
-recurrent layer is not seen. Too strong a regularisation and destructive augmentation show the same curves.
+recurrent layer is not seen. Too strong a regularisation, destructive augmentation and a wrong loss show the same
+curves; where a rule knows such a cause, this finding is only its symptom. There is no reference for sequences of
+tokens, for several inputs and for several targets a sample.
 
 ## References
 
 - Stanford CS231n, Neural Networks 3: "when the validation accuracy tracks the training accuracy fairly well. This
   case indicates that your model capacity is not high enough". https://cs231n.github.io/neural-networks-3/#accuracy
-- Yang et al., Breaking the Softmax Bottleneck, ICLR 2018: the rank of the logits is bounded by the width before them.
-  https://arxiv.org/abs/1711.03953
+- Goodfellow et al., Deep Learning, 2016, section 11.3.1: compare with a baseline model to know whether a rate of errors
+  is the data's. https://www.deeplearningbook.org/contents/guidelines.html
 """
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
-from advisor import Cited, Convention, Evidence, Finding, Measured, Number, rule
-from advisor.progress import end, initial_loss, is_finite, pace, skill
+from advisor import Convention, Evidence, Finding, Measured, Number, rule
+from advisor.progress import end, initial_loss, is_finite, pace, share_error, skill
 
 
 @rule(
     needs=["train_loss", "clean_train_score", "val_score"],
-    optional=["step_loss", "chance_score", "classes"],
+    optional=["step_loss", "chance_score", "classes", "probe.reference"],
+    probes=["overfit_batch"],
     remedies=["batch_norm", "optimizer", "more_epochs"],
     explains=["slow_convergence", "too_few_epochs"],
 )
@@ -51,7 +56,9 @@ def underfitting(
     run: Evidence,
     *,
     error: Annotated[float, Measured("fixtures/underfitting/faulty.py: 0.48; its fixed twin 0.00")] = 0.1,
-    narrow: Annotated[float, Cited("Yang et al., 2018: w units give logits of rank w; C classes need C - 1")] = 1.0,
+    narrow: Annotated[float, Convention("w units that are on or off tell at most 2**w classes apart")] = 1.0,
+    behind: Annotated[float, Convention("ten points: less may be what the model is not made for")] = 0.1,
+    clear: Annotated[float, Convention("three standard errors of the reference's score: 1 in 740 by chance")] = 3.0,
     variance: Annotated[float, Convention("two thirds of the validation error are there in training already")] = 0.33,
     learned: Annotated[float, Convention("a fifth of the way from guessing: below, it does not learn at all")] = 0.2,
     settled: Annotated[float, Convention("a tenth of the average speed: for a note only")] = 0.1,
@@ -70,17 +77,31 @@ def underfitting(
     found = _narrowest(run)
     if found is not None:
         layer, width, classes = found
-        if width < narrow * (classes - 1):
+        if width < narrow * math.log2(classes):
             return Finding(
                 message=f"The model is too small: training {name} is only {train.last:.3f}, and {classes} classes pass "
                 f"through the {width} unit{'s' if width > 1 else ''} before {layer}.",
-                numbers=(*numbers, Number(text=f"{width} units for {classes}", value=width, threshold=classes - 1)),
+                numbers=(
+                    *numbers,
+                    Number(text=f"{width} units for {classes}", value=width, threshold=math.log2(classes)),
+                ),
                 confidence=0.85,
                 first_step=f"Widen the layer before {layer} to at least {classes} units, or several times as many.",
                 layers=(layer,),
             )
     if run.epochs < 2 or pace(initial_loss(run), losses.values) > settled:
         return None
+    reference = _reference(run)
+    if reference is not None and reference[0] - train.last > max(behind, clear * reference[1]):
+        text = f"a plain reference {reference[0]:.3f} ± {reference[1]:.3f} on samples that it has not seen"
+        return Finding(
+            message=f"Training {name} has settled at {train.last:.3f}, where a plain reference reaches "
+            f"{reference[0]:.3f} on samples that it has not seen: the model is too small, or held back.",
+            numbers=(*numbers, Number(text=text, value=reference[0] - train.last, threshold=behind)),
+            confidence=0.7,  # that it does not fit is sure; that it is for want of capacity is not
+            first_step="Make the model wider or deeper, and take regularisation away.",
+            confirmed_by=("reference",),
+        )
     return Finding(
         message=f"Training {name} has settled at {train.last:.3f}, hardly better than validation: either the model or "
         "noise in the data sets the limit, and the curves cannot tell which.",
@@ -89,6 +110,16 @@ def underfitting(
         first_step="Train a model twice as wide for comparison; if it is no better, this is what the data give.",
         severity="note",
     )
+
+
+def _reference(run: Evidence) -> tuple[float, float] | None:
+    """The reference's score and its standard error."""
+    if not run.has("probe.reference"):
+        return None
+    score, samples = (run.table("probe.reference").get(name) for name in ("score", "samples"))
+    if not isinstance(score, float) or not isinstance(samples, int):
+        return None
+    return score, share_error(min(1.0, max(0.0, score)), samples)
 
 
 def _narrowest(run: Evidence) -> tuple[str, int, int] | None:
