@@ -11,17 +11,21 @@ from typing import Any
 import torch
 from torch import nn
 
+INTERNAL = frozenset(vars(nn.Module()))  # what torch itself keeps in every module
+
 
 @contextmanager
 def untouched(model: nn.Module | None = None) -> Iterator[None]:
     """Run our own forward passes inside: afterwards every generator, mode and buffer is as it was.
 
     Restored: the global generators of torch (CPU and, where initialised, the current accelerator), numpy and random;
-    `training` of every module; buffers that changed (a running average, a counter). Gradients are off inside.
+    `training` of every module; buffers that changed (a running average, a counter); what modules keep in attributes of
+    their own (a hidden state, a list of auxiliary losses). Gradients are off inside.
     """
     state = _random_state()
     modes = [(module, module.training) for module in model.modules()] if model is not None else []
     buffers = _buffers(model) if model is not None else []
+    attributes = [_attributes(module) for module in model.modules()] if model is not None else []
     try:
         with torch.no_grad():
             yield
@@ -34,6 +38,8 @@ def untouched(model: nn.Module | None = None) -> Iterator[None]:
             if buffer._version != version:
                 with torch.no_grad():
                     buffer.copy_(copy)
+        for own, kept in attributes:
+            _put_back(own, kept)
         _restore(state)
 
 
@@ -66,6 +72,42 @@ def _buffers(model: nn.Module) -> list[tuple[nn.Module, str, torch.Tensor, int, 
         for name, buffer in module._buffers.items()
         if buffer is not None
     ]
+
+
+def _attributes(module: nn.Module) -> tuple[dict[str, Any], dict[str, tuple[Any, Any]]]:
+    """A module's own attributes: where they live, and by name the object and, of what can change in place, a copy."""
+    own = vars(module)
+    return own, {name: (value, _copy(value)) for name, value in own.items() if name not in INTERNAL}
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return (value._version, value.detach().clone())
+    return value.copy() if isinstance(value, list | dict | set) else None
+
+
+def _put_back(own: dict[str, Any], kept: dict[str, tuple[Any, Any]]) -> None:
+    for name in [name for name in own if name not in INTERNAL and name not in kept]:
+        del own[name]
+    for name, (value, copy) in kept.items():
+        if own.get(name) is not value:
+            own[name] = value
+        if isinstance(value, torch.Tensor):
+            if value._version != copy[0]:
+                with torch.no_grad():
+                    value.copy_(copy[1])
+        elif copy is not None and not _same(value, copy):
+            value.clear()
+            value.extend(copy) if isinstance(value, list) else value.update(copy)
+
+
+def _same(container: Any, copy: Any) -> bool:
+    """Whether it holds the very same objects."""
+    if isinstance(container, dict):
+        return list(container) == list(copy) and all(container[key] is copy[key] for key in copy)
+    if isinstance(container, list):
+        return len(container) == len(copy) and all(a is b for a, b in zip(container, copy, strict=True))
+    return bool(container == copy)
 
 
 def _random_state() -> dict[str, Any]:

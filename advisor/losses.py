@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -14,7 +16,16 @@ from advisor.record import Task
 CLASSES = {"cross_entropy", "nll_loss", "multi_margin_loss"}
 BINARY = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "soft_margin_loss", "multilabel_soft_margin_loss"}
 PROBABILITIES = {"binary_cross_entropy"}  # a threshold at 0.5 instead of 0
-VALUES = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "gaussian_nll_loss", "poisson_nll_loss"}
+NO_SCORE = {
+    "poisson_nll_loss",
+    "kl_div",
+    "triplet_margin_loss",
+    "cosine_embedding_loss",
+    "hinge_embedding_loss",
+    "margin_ranking_loss",
+    "ctc_loss",
+}  # what they are given is neither a class nor the number itself
+VALUES = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "gaussian_nll_loss"}
 
 
 class WatchedLoss(nn.Module):
@@ -64,6 +75,48 @@ class LossCall:
         return 1
 
 
+@dataclass(frozen=True, slots=True)
+class HeardLoss:
+    """A loss function that has just run in training, the graph of its value still there. Never keep one.
+
+    output: what the model gave, target: what it is compared with, as they were handed over (not detached)
+    given:  further arguments by name, and the module's settings: reduction, ignore_index, weight …
+    inside: it ran within the user's own `loss_fn`
+    """
+
+    name: str
+    output: Tensor | None
+    target: Tensor | None
+    given: Mapping[str, Any]
+    value: Tensor
+    inside: bool
+
+
+def heard_loss(
+    name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Tensor, *, inside: bool
+) -> HeardLoss:
+    """A call with its arguments by name; a symmetric loss may have got its two sides in either order."""
+    given: dict[str, Any] = {}
+    if isinstance(function, nn.Module):
+        given = {key: v for key, v in vars(function).items() if not key.startswith("_") and key != "training"}
+    names = _parameter_names(function)
+    given |= {**dict(zip(names, args, strict=False)), **kwargs} if names else kwargs
+    output = args[0] if args else kwargs.get("input")
+    target = args[1] if len(args) > 1 else kwargs.get("target")
+    output, target = (one if isinstance(one, Tensor) else None for one in (output, target))
+    if output is not None and target is not None and target.requires_grad and not output.requires_grad:
+        output, target = target, output
+    return HeardLoss(name, output, target, given, value, inside)
+
+
+@cache
+def _parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Of one of torch's functions; () for anything else, whose first two arguments have to do."""
+    if getattr(function, "__module__", "") != nn.functional.__name__:
+        return ()
+    return tuple(inspect.signature(function).parameters)
+
+
 def loss_call(name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> LossCall | None:
     """Normalise a call; None where its value is no tensor."""
     if not isinstance(value, Tensor):
@@ -101,7 +154,7 @@ def mean_of(value: Tensor, target: Tensor | None, output: Tensor | None, reducti
 
 def task_of(name: str, output: Tensor | None, target: Tensor | None) -> Task | None:
     """What kind of problem a loss call belongs to; None where it cannot be told."""
-    if output is None or target is None:
+    if output is None or target is None or name in NO_SCORE:
         return None
     if name in CLASSES:
         return "multiclass"
@@ -121,12 +174,12 @@ def score_sums(task: Task, name: str, output: Tensor, target: Tensor) -> Tensor 
     classification: (2,) [right, counted];  regression: (4,) [n, sum y, sum y², sum (y - ŷ)²] over all elements
     """
     if task == "multiclass":
+        if output.dim() < 2:  # the loss of another task beside it
+            return None
         if target.is_floating_point():  # class probabilities
             if target.shape != output.shape:
                 return None
             target = target.argmax(1)
-        if output.dim() < 2:
-            return None
         predicted = output.argmax(1)
         if predicted.shape != target.shape:
             if output.dim() != target.dim() + 1 or output.shape[:-1] != target.shape:

@@ -32,6 +32,7 @@ Phase = Literal["step", "train", "val", "clean_train", "log"]
 Status = Literal["running", "finished", "stopped", "interrupted", "failed", "pruned"]
 Task = Literal["multiclass", "binary", "regression"]
 
+LAUNCHER = "ADVISOR_LAUNCHER"  # environment variable: the process of the `advisor run` that started this one
 MOST_SAMPLES = 2000  # of one series; DESIGN.md: a million steps load in under a second
 
 
@@ -68,6 +69,7 @@ class RunInfo(BaseModel):
     device: str = "cpu"
     host: str = ""
     pid: int = 0
+    launcher: int | None = None  # pid of the `advisor run` that the run belongs to
     epochs: int | None = None  # as planned by the loop; None for an endless one
     step_based: bool = False  # the loop counts steps; an "epoch" below is then a window of steps
     metric: str | None = None  # as given by the user
@@ -215,7 +217,9 @@ class Buffer:
     def series(self) -> Series:
         steps = np.array([row[0] for row in self.rows], dtype=np.int64)
         epochs = np.array([row[1] for row in self.rows], dtype=np.int64)
-        values = np.stack([row[2] for row in self.rows]) if self.rows else np.empty((0, len(self.axis)), np.float32)
+        values = np.full((len(self.rows), len(self.axis)), np.nan, np.float32)
+        for place, row in enumerate(self.rows):  # shorter before the axis grew, as by `optimizer.add_param_group`
+            values[place, : len(row[2])] = row[2]
         return Series(self.name, self.phase, self.axis, steps, epochs, values)
 
 

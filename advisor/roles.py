@@ -12,12 +12,16 @@ Role = Literal["train", "val", "other"]  # other: a second evaluation, such as a
 
 
 class Roles:
-    """loader, batch: what runs now, None outside of a loader; role: of that loader, None while it is not known."""
+    """loader, batch: what runs now, None outside of a loader; role: of that loader, None while it is not known.
+
+    used: the optimizer has stepped since that batch was given
+    """
 
     def __init__(self, model: nn.Module, train: DataLoader[Any] | None, val: DataLoader[Any] | None) -> None:
         self.loader: DataLoader[Any] | None = None
         self.batch: Any = None
         self.role: Role | None = None
+        self.used = False
         self._model = model
         self._val_given = val is not None
         self._shared = train is val and val is not None  # one loader for both: only the grad mode tells
@@ -29,7 +33,7 @@ class Roles:
 
     def begins(self, loader: DataLoader[Any]) -> bool:
         """A batch of this loader was asked for; whether it trains, as far as can be told."""
-        self.loader, self.role = loader, self._known.get(id(loader))
+        self.loader, self.role, self.used = loader, self._known.get(id(loader)), False
         return self.role == "train" or (self.role is None and torch.is_grad_enabled() and self._model.training)
 
     def ends(self) -> None:
@@ -47,12 +51,15 @@ class Roles:
         if self.loader is not None and not self._shared and id(self.loader) not in self._known:
             second = "val" in self._known.values()
             self._known[id(self.loader)] = self.role = "other" if second else "val"
-        return self.role in (None, "val")
+        return self.role in (None, "val") or (self.role == "train" and self.used)
 
     def validating(self, *, begun: bool) -> bool:
         """Whether what runs now is validation; `begun`: a step was made before."""
-        if self.role is not None:
+        left = self.role == "train" and self.used and not self._model.training  # a loader that was cut short
+        if self.role is not None and not (left and not torch.is_grad_enabled()):
             return self.role == "val"
+        if left:
+            return not self._val_given
         if not torch.is_grad_enabled():
             return self.loader is None or self._shared or not self._val_given
         return self.loader is not None and not self._model.training and begun

@@ -17,6 +17,8 @@ from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
+from advisor.rebinding import Rebinding
+
 LOSSES = (
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -61,6 +63,7 @@ class Listener(Protocol):
 TRACED = (FakeTensor, FunctionalTensor)  # what a compiler sends through the functions that it has captured
 _is_compiling = torch.compiler.is_compiling
 _listeners: list[Listener] = []
+_rebinding: list[Rebinding] = []
 _originals: dict[str, Any] = {}
 
 
@@ -81,9 +84,11 @@ def leave(listener: Listener) -> None:
 
 def _install() -> None:
     for name in LOSSES:
-        original = getattr(functional, name)
-        _originals[name] = original
-        setattr(functional, name, _tapped_loss(name, original))
+        _originals[name] = getattr(functional, name)
+    tapped = {original: _tapped_loss(name, original) for name, original in _originals.items()}
+    for name in LOSSES:
+        setattr(functional, name, tapped[_originals[name]])
+    _rebinding.append(Rebinding(tapped))
     _originals["backward"] = Tensor.backward
     _originals["__iter__"] = DataLoader.__iter__
     Tensor.backward = _tapped_backward(Tensor.backward)  # type: ignore[method-assign]
@@ -93,6 +98,7 @@ def _install() -> None:
 def _uninstall() -> None:
     for name in LOSSES:
         setattr(functional, name, _originals[name])
+    _rebinding.pop().undo()
     Tensor.backward = _originals["backward"]  # type: ignore[method-assign]
     DataLoader.__iter__ = _originals["__iter__"]  # type: ignore[method-assign]
     _originals.clear()

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import advisor
@@ -444,3 +445,92 @@ def test_a_store_that_cannot_be_written_does_not_stop_the_training(
     assert "expected an advisor store, found something else" in said
     kept = next(tmp_path.glob("advisor-*/advisor.db"))
     assert Store(str(kept), create=False).run_infos()[-1][0].status == "finished"
+
+
+def test_a_parameter_group_that_comes_later_lengthens_the_axis(parts: Any) -> None:
+    """`add_param_group` in the middle of a run: its rate was not known before, and the record can be read back."""
+    model, _, train, _ = parts
+    optimizer = torch.optim.SGD(model[2].parameters(), 0.1)
+    watch = advisor.watch(range(2), model, optimizer, report=False)
+    for epoch in watch:
+        if epoch == 1:
+            optimizer.add_param_group({"params": list(model[0].parameters()), "lr": 0.01})
+        for x, y in train:
+            step(model, optimizer, x, y)
+    lr = watch.record.series["lr"]
+    assert lr.axis == ("0", "1")
+    assert np.isnan(lr.values[0, 1])
+    assert lr.values[-1].tolist() == pytest.approx([0.1, 0.01])
+    stored = Store().record(watch.record.info.id)
+    assert stored.series["lr"].axis == ("0", "1")
+    assert np.array_equal(stored.series["lr"].values, lr.values, equal_nan=True)
+
+
+def test_a_list_is_validation_data_after_a_loader_that_was_cut_short(parts: Any) -> None:
+    """Training on the first batches of a stream, then evaluating on batches held in a list."""
+    model, optimizer, train, val = parts
+    held, losses = list(val), []
+    watch = advisor.watch(range(2), model, optimizer, report=False)
+    for _ in watch:
+        model.train()
+        for x, y in itertools.islice(train, 2):
+            step(model, optimizer, x, y)
+        model.eval()
+        with torch.no_grad():
+            losses.append(np.mean([functional.cross_entropy(model(x), y).item() for x, y in held]))
+    assert watch.record.epochs["val_loss"].to_numpy() == pytest.approx(losses, rel=1e-6)
+
+
+def test_of_several_losses_the_main_one_is_compared(parts: Any) -> None:
+    """A second term on targets of the loop's own: validation is that of the batch's target, not the mean of the two."""
+    model, optimizer, train, val = parts
+    losses = []
+    watch = advisor.watch(range(2), model, optimizer, report=False)
+    for _ in watch:
+        model.train()
+        for x, y in train:
+            optimizer.zero_grad()
+            output = model(x)
+            (functional.mse_loss(output, torch.zeros_like(output)) + functional.cross_entropy(output, y)).backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            for x, y in val:
+                functional.mse_loss(model(x), torch.zeros(len(x), 2))
+                losses.append(functional.cross_entropy(model(x), y).item())
+    means = np.array(losses).reshape(2, -1).mean(1)
+    assert watch.record.info.task == "multiclass"
+    assert watch.record.epochs["val_loss"].to_numpy() == pytest.approx(means, rel=1e-6)
+
+
+def test_a_rate_of_counts_has_no_score(parts: Any) -> None:
+    """Poisson regression on the log of the rate: an R² of that against the counts would mean nothing."""
+    model, optimizer, train, _ = parts
+    watch = advisor.watch(range(2), model, optimizer, report=False)
+    for _ in watch:
+        for x, y in train:
+            optimizer.zero_grad()
+            functional.poisson_nll_loss(model(x)[:, 0], y.float()).backward()
+            optimizer.step()
+    assert watch.record.info.task is None
+    assert "train_r2" not in watch.record.series
+
+
+def test_a_loss_that_was_imported_by_name_is_seen(parts: Any) -> None:
+    """`from torch.nn.functional import cross_entropy` in the user's module: task and validation are known, and after
+    the loop the name is torch's own function again."""
+    own = cross_entropy
+    model, optimizer, train, val = parts
+    watch = advisor.watch(range(1), model, optimizer, report=False)
+    for _ in watch:
+        for x, y in train:
+            optimizer.zero_grad()
+            cross_entropy(model(x), y).backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            for x, y in val:
+                cross_entropy(model(x), y)
+    assert watch.record.info.task == "multiclass"
+    assert "val_loss" in watch.record.series
+    assert cross_entropy is own is functional.cross_entropy
