@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from advisor.fixing import fix
     from advisor.losses import loss
     from advisor.plan import Plan
-    from advisor.rulebook import Cited, Convention, Measured, rule
+    from advisor.rulebook import rule
+    from advisor.thresholds import Cited, Convention, Measured
     from advisor.watching import watch
 
 __version__ = "0.1.0"
@@ -33,9 +34,9 @@ _HOME = {
     "rule": "rulebook",
     "Finding": "finding",
     "Number": "finding",
-    "Cited": "rulebook",
-    "Measured": "rulebook",
-    "Convention": "rulebook",
+    "Cited": "thresholds",
+    "Measured": "thresholds",
+    "Convention": "thresholds",
     "Evidence": "evidence",
     "AdvisorError": "errors",
 }
