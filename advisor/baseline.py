@@ -138,15 +138,17 @@ def _script_error(ran: Ran) -> AdvisorError:
     if ran.ours is not None:
         return ran.ours
     shown = "\n" + "\n".join(f"    {line}" for line in ran.tail.splitlines()) + "\n" if ran.tail else ""
+    alone = "run it by itself first"
     if ran.status == "no_watch" and ran.error:
-        return ScriptError(f"the program ended before it called advisor.watch: {ran.error}{shown}")
+        return ScriptError(f"the program ended before it called advisor.watch: {ran.error}{shown}", hint=alone)
     if ran.status == "no_watch":
         return ScriptError(
             f"the program ended without calling advisor.watch{shown}",
-            hint="wrap its epoch loop: for epoch in advisor.watch(range(20), model, optimizer): ...",
+            hint="wrap its epoch loop: for epoch in advisor.watch(range(20), model, optimizer): ...; a loop in a"
+            " process that the program starts itself (mp.spawn, say) is out of reach",
         )
     said = ran.error or f"the run was {ran.status}"
-    return ScriptError(f"the unchanged program does not come to its end: {said}{shown}", hint="run it without advisor")
+    return ScriptError(f"the unchanged program does not come to its end: {said}{shown}", hint=alone)
 
 
 def _rules(diagnosis: Diagnosis | None) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import os
+import re
 import signal
 import sys
 import threading
@@ -15,6 +16,10 @@ from typing import Any
 from advisor.diagnosis import Diagnosis
 from advisor.record import Status
 from advisor.recording import Recorder
+
+# Instructions that drop a loop's iterator and cannot raise: of Python 3.11 to 3.13, and POP_ITER of 3.14. Those that
+# store into a container or an attribute, and conditional jumps (of a tensor with several values), raise too.
+DROPS = re.compile(r"POP_(?!JUMP)|END_|SWAP|RETURN_|(STORE|DELETE)_(FAST|NAME|GLOBAL|DEREF)")
 
 
 class Pruned(SystemExit):
@@ -68,15 +73,18 @@ def how_left(frame: FrameType) -> Status:
     instruction that raised.
     """
     instruction = dis.opname[frame.f_code.co_code[frame.f_lasti]] if frame.f_lasti >= 0 else ""
-    on_purpose = instruction.startswith(("POP", "END", "SWAP", "RETURN", "STORE", "DELETE"))
-    return "stopped" if on_purpose else "failed"
+    return "stopped" if DROPS.match(instruction) else "failed"
 
 
 def farewell(recorder: Recorder, diagnosis: Diagnosis | None, *, quiet: bool) -> None:
-    """Print the summary; where the record could not be stored, save it as a file and say where."""
-    place = recorder.rescue() or (recorder.store.path if recorder.store is not None and recorder.moved else None)
-    if place is not None:
-        print(f"advisor: {recorder.warning or recorder.moved}; this run's record is in {place}", file=sys.stderr)
+    """Print the summary; where the record is not in the store that was asked for, say where, and how to see it."""
+    if recorder.warning or recorder.moved:
+        try:
+            place = recorder.rescue() or (recorder.store and recorder.store.path)
+            where = f"this run is in another store; see it with: ADVISOR_STORE={place} advisor report"
+        except Exception as error:  # noqa: BLE001  the fence: what cannot be saved must not fail the training
+            where = f"this run's record is lost: {error}"
+        print(f"advisor: {recorder.warning or recorder.moved}\nadvisor: {where}", file=sys.stderr)
     if quiet or diagnosis is None:
         return
     try:

@@ -31,6 +31,7 @@ class Follower:
     def __init__(self, console: Console, budget: float) -> None:
         self._console = console
         self._began = time.monotonic()
+        self._scored = False  # whether the metric is known: the first run is judged when it is over
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),  # leaves a line of 80 columns room for a plan
@@ -61,6 +62,7 @@ class Follower:
                 line = f"baseline  {_seeds(len(event.trial.seeds))}   {clean(event.metric)} {scores}"
                 self._say(Text(line, style="bold"))
             case Diagnosed():
+                self._scored = True
                 self._diagnosed(event)
             case TrialDone():
                 self._trial(event.trial)
@@ -71,9 +73,10 @@ class Follower:
         spent = f"{event.spent:.3g} of {event.budget:g} trainings"
         self._bar.update(self._task, completed=event.spent, spent=spent)
         if not self._console.is_terminal:
-            score = "not scored" if event.score is None else number(event.score)
+            score = number(event.score) if event.score is not None else "not scored" if self._scored else ""
+            parts = (f"seed {event.seed}", score, duration(event.seconds))
             so_far = duration(time.monotonic() - self._began)
-            self._say(Text(f"          seed {event.seed}   {score}   {duration(event.seconds)}   ({spent}, {so_far})"))
+            self._say(Text(f"          {'   '.join(filter(None, parts))}   ({spent}, {so_far})"))
 
     def _diagnosed(self, event: Diagnosed) -> None:
         where = f"with {plan_text(event.plan)}: " if event.plan else ""

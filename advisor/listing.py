@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import math
+import os
+import socket
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from advisor.diagnosis import Diagnosis
 from advisor.errors import AdvisorError
 from advisor.metric import choose, result
-from advisor.record import RunInfo
+from advisor.record import Phase, RunInfo
 from advisor.report.wording import HOUR, MINUTE, clean, duration, number, plan_text, signed
 from advisor.session import FixSession
 from advisor.store import Store
 
 MOST_ROWS = 20  # without --all: a screenful
 DAY = 24 * HOUR  # s
+ROOMY = 100  # columns from which the tables can afford two spaces between columns
+NUMBERS = ("run", "session", "epochs", "trials")  # columns that are set to the right
+BY_EPOCH: tuple[Phase, ...] = ("train", "val", "clean_train", "log")  # what a metric is chosen from; steps are many
 
 
 class Run(BaseModel):
-    """A row. best is the best single epoch of the run's metric."""
+    """A row. best is the best single epoch of the run's metric; status is "died" where the process is gone."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -42,7 +49,7 @@ class Run(BaseModel):
 
 
 class Session(BaseModel):
-    """A row."""
+    """A row. trials: without the baseline."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -88,24 +95,35 @@ def render(listing: Listing, now: float | None = None) -> RenderableType:
         return Text("no runs yet: make one with `advisor run train.py`")
     parts: list[RenderableType] = []
     if listing.runs:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("run", "name", "status", "epochs", "best", "first finding", "took", "when"):
-            table.add_column(name, justify="right" if name in ("run", "epochs") else "left")
-        for run in listing.runs:
-            table.add_row(*(Text(clean(cell)) for cell in _cells(run, now)))
-        parts.append(table)
+        rows = [_cells(run, now) for run in listing.runs]
+        names = [name for name in rows[0] if name != "session" or any(row[name] for row in rows)]
+        parts.append(_Columns(names, [[row[name] for name in names] for row in rows]))
     if listing.hidden:
         parts.append(Text(f"{listing.hidden} older: advisor runs --all", style="dim"))
+    if listing.runs and listing.sessions:
+        parts.append(Text(""))
     if listing.sessions:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in ("session", "name", "status", "trials", "plan", "gain", "took"):
-            table.add_column(name, justify="right" if name in ("session", "trials") else "left")
-        for row in listing.sessions:
-            gain = "" if row.gain is None else f"{signed(row.gain)} {row.metric}"
-            cells = (str(row.id), row.name, row.status, str(row.trials), row.plan, gain, duration(row.seconds))
-            table.add_row(*(Text(clean(cell)) for cell in cells))
-        parts += [Text(""), table, Text("look at one: advisor report --session N", style="dim")]
-    return Group(*parts)
+        rows = [_session_cells(session) for session in listing.sessions]
+        parts.append(_Columns(list(rows[0]), [list(row.values()) for row in rows]))
+    ways = [way for way, there in (("N", listing.runs), ("--session N", listing.sessions)) if there]
+    return Group(*parts, Text(f"look at one: advisor report {' or '.join(ways)}", style="dim"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """A table that closes up on a narrow terminal."""
+
+    names: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        gap = 2 if options.max_width >= ROOMY else 1
+        table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="dim")
+        for name in self.names:
+            table.add_column(name, justify="right" if name in NUMBERS else "left")
+        for row in self.rows:
+            table.add_row(*(Text(clean(cell)) for cell in row))
+        yield table
 
 
 def ago(seconds: float) -> str:
@@ -122,24 +140,35 @@ def ago(seconds: float) -> str:
     return f"{int(seconds // DAY)} d ago"
 
 
-def _cells(run: Run, now: float) -> tuple[str, ...]:
+def _cells(run: Run, now: float) -> dict[str, str]:
     of = f"/{run.planned}" if run.planned is not None else ""
-    best = f"{number(run.best)} {run.metric}" if run.best is not None else ""
-    took = duration(run.seconds) if run.seconds is not None else ""
-    return (
-        str(run.id),
-        run.name,
-        run.status if run.error is None else f"{run.status}: {run.error}",
-        f"{run.epochs}{of}",
-        best,
-        (run.finding or "").replace("not_enough", "not enough").replace("_evidence", " evidence"),
-        took,
-        ago(now - run.started),
-    )
+    return {
+        "run": str(run.id),
+        "session": "" if run.session is None else str(run.session),
+        "name": run.name,
+        "status": run.status if run.error is None else f"{run.status}: {run.error}",
+        "epochs": f"{run.epochs}{of}",
+        "best": f"{number(run.best)} {run.metric}" if run.best is not None else "",
+        "first finding": (run.finding or "").replace("not_enough_evidence", "not enough evidence"),
+        "took": duration(run.seconds) if run.seconds is not None else "",
+        "when": ago(now - run.started),
+    }
+
+
+def _session_cells(session: Session) -> dict[str, str]:
+    return {
+        "session": str(session.id),
+        "name": session.name,
+        "status": session.status,
+        "trials": str(session.trials),
+        "plan": session.plan,
+        "gain": "" if session.gain is None else f"{signed(session.gain)} {session.metric}",
+        "took": duration(session.seconds),
+    }
 
 
 def _run(store: Store, info: RunInfo, diagnosis: str | None) -> Run:
-    record = store.record(info.id)
+    record = store.record(info.id, phases=BY_EPOCH)
     metric, best = None, None
     try:
         chosen = choose(list(record.series), info)
@@ -150,7 +179,7 @@ def _run(store: Store, info: RunInfo, diagnosis: str | None) -> Run:
     return Run(
         id=info.id,
         name=info.name,
-        status=info.status,
+        status="died" if _is_gone(info) else info.status,
         error=info.error,
         epochs=record.epochs_seen,
         planned=info.epochs,
@@ -171,6 +200,19 @@ def _session(session: FixSession) -> Session:
         metric=session.metric,
         plan=plan_text(session.plan) if session.plan else "none",
         gain=session.final.gain if session.final is not None and session.plan else None,
-        trials=len(session.trials),
+        trials=sum(trial.stage != "baseline" for trial in session.trials),
         seconds=session.seconds,
     )
+
+
+def _is_gone(info: RunInfo) -> bool:
+    """Whether a run that never said its end can no longer say it: killed at once, or the machine went off."""
+    if info.status != "running" or info.pid <= 0 or info.host != socket.gethostname() or os.name != "posix":
+        return False
+    try:
+        os.kill(info.pid, 0)  # asks only
+    except ProcessLookupError:
+        return True
+    except OSError:  # it is somebody else's
+        return False
+    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +21,7 @@ BY_DEFAULT: tuple[tuple[str, Mode], ...] = (
     ("train_loss", "min"),
 )
 FALLING = ("loss", "error", "mse", "mae", "rmse", "perplexity", "nll", "wer", "cer")  # names of what should fall
+SUGGESTIONS = 3  # names offered for one that is not there
 LAST_EPOCHS = (
     3  # averaged into the final score, so that one bad last epoch does not decide (EVIDENCE: use the last few)
 )
@@ -66,7 +68,7 @@ def choose(names: Collection[str], info: RunInfo | None = None, prefer: str | No
             raise AdvisorError(
                 f"the metric {info.metric!r} never appeared",
                 context="advisor.watch(metric=…)",
-                hint=f"log it with watch.log({info.metric}=…), or use one of {', '.join(sorted(names)) or 'none'}",
+                hint=f"log it with watch.log({info.metric}=…){_instead(info.metric, names)}",
             )
         return Metric(info.metric, info.mode or guess_mode(info.metric))
     if prefer is not None and prefer in names:
@@ -79,6 +81,13 @@ def choose(names: Collection[str], info: RunInfo | None = None, prefer: str | No
         context="metric",
         hint="pass val= and loss_fn= to advisor.watch, or log a number and name it with metric=",
     )
+
+
+def _instead(name: str, names: Collection[str]) -> str:
+    """What the user may have meant, or what is there in any case; a run has dozens of series, and few that judge it."""
+    usual = [known for known, _ in BY_DEFAULT if known in names]
+    found = difflib.get_close_matches(name, names, n=SUGGESTIONS, cutoff=0.6) or usual  # 0.6: difflib's own default
+    return f", or use {' or '.join(found)}" if found else ""
 
 
 def guess_mode(name: str) -> Mode:

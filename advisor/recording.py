@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import tempfile
 import time
 import traceback
@@ -27,23 +26,19 @@ class Recorder:
     """The record of a run while it grows. Only `settle` copies from the device; only `flush` writes."""
 
     def __init__(self, info: RunInfo, url: str | None) -> None:
-        self.info = info
         self.buffers: dict[str, Buffer] = {}
         self.facts: dict[str, Json] = {}
         self.problems: list[str] = []
         self.warning: str | None = None  # why the last window is not in the store
-        self.store, self.moved = _open(url)  # `moved`: why the record is in another store than the one asked for
+        self.store, number, self.moved = _begin(url, info)  # `moved`: why it is in another store than was asked for
         self._waiting: list[tuple[str, Phase, int, int, Tensor]] = []
         self._rows: list[Sample] = []
         self._new_axes: dict[str, tuple[str, ...]] = {}
         self._new_facts: dict[str, Json] = {}
         self._thinned: dict[str, tuple[str, int]] = {}
         self._flushed = time.monotonic()
-        if self.store is not None:
-            try:
-                self.info = info.model_copy(update={"id": self.store.add_run(info)})
-            except StoreError as error:
-                self.store, self.moved = None, str(error)
+        self._diagnosis: str | None = None
+        self.info = info.model_copy(update={"id": number})
 
     def add(
         self,
@@ -58,6 +53,8 @@ class Recorder:
         if name not in self.buffers:
             self.buffers[name] = Buffer(name, phase, axis)
             self._new_axes[name] = axis
+        elif len(axis) > len(self.buffers[name].axis):
+            self.buffers[name].axis = self._new_axes[name] = axis
         if isinstance(values, Tensor):
             self._waiting.append((name, phase, step, epoch, values.detach()))
         else:
@@ -94,6 +91,7 @@ class Recorder:
             return
         self.settle()
         self._flushed = time.monotonic()
+        self._diagnosis = diagnosis
         if self.store is None:
             return
         try:
@@ -119,18 +117,26 @@ class Recorder:
         return Record(self.info, series, dict(self.facts), tuple(self.problems))
 
     def rescue(self) -> Path | None:
-        """Where the store cannot be written at the end: keep the record as JSON lines, so that nothing is lost."""
+        """Where the last window is not in the store: the whole record in a store of its own, and where that is.
+
+        Raises: StoreError, OSError where there is no room for that either.
+        """
         if self.warning is None and self.store is not None:
             return None
-        path = _fallback_folder() / f"run-{int(self.info.started)}-{self.info.pid}.jsonl"
-        record = self.record()
-        with path.open("w", encoding="utf-8") as file:
-            file.write(json.dumps({"info": self.info.model_dump(mode="json"), "facts": record.facts}) + "\n")
-            for name, series in record.series.items():
-                rows = {"steps": series.steps.tolist(), "epochs": series.epochs.tolist()}
-                values = series.values.astype(float).tolist()
-                line = {"name": name, "phase": series.phase, "axis": series.axis, **rows, "values": values}
-                file.write(json.dumps(line) + "\n")
+        path = _fallback_folder() / f"run-{int(self.info.started)}-{self.info.pid}.db"
+        self.settle()
+        store = Store(str(path))
+        self.info = self.info.model_copy(update={"id": store.add_run(self.info)})
+        found = self.buffers.values()
+        store.write(
+            self.info,
+            [Sample(b.name, b.phase, step, epoch, values) for b in found for step, epoch, values in b.rows],
+            new_axes={b.name: b.axis for b in found},
+            new_facts=self.facts,
+            problems=self.problems,
+            diagnosis=self._diagnosis,
+        )
+        store.close()
         return path
 
     def _keep(self, sample: Sample) -> None:
@@ -149,16 +155,28 @@ def _owned(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return values.copy() if values.base is not None else values
 
 
-def _open(url: str | None) -> tuple[Store | None, str | None]:
-    """The store that was asked for; else one in the temporary folder, so that the record of a long run is not lost."""
+def _begin(url: str | None, info: RunInfo) -> tuple[Store | None, int, str | None]:
+    """A store that has a row for the run, its id there, and why it is not the store that was asked for.
+
+    The other one is in the temporary folder, so that the record of a long run is not lost.
+    """
     try:
-        return Store(url), None
+        return *_with_run(url, info), None
     except StoreError as error:
-        warning = str(error)
+        moved = str(error)
     try:
-        return Store(str(_fallback_folder() / "advisor.db")), warning
+        return *_with_run(str(_fallback_folder() / "advisor.db"), info), moved
     except (StoreError, OSError):
-        return None, warning
+        return None, 0, moved
+
+
+def _with_run(url: str | None, info: RunInfo) -> tuple[Store, int]:
+    store = Store(url)
+    try:
+        return store, store.add_run(info)
+    except StoreError:
+        store.close()
+        raise
 
 
 def _fallback_folder() -> Path:

@@ -8,6 +8,7 @@ without our frames, and exit code 1.
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 import traceback
@@ -17,6 +18,7 @@ from types import ModuleType
 
 from advisor.errors import AdvisorError, ScriptError
 
+MOST_NAMES = 6  # of files in a hint: a line or two
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -25,8 +27,14 @@ def find(script: Path) -> Path:
     if script.is_file():
         return script.absolute()
     what = "this is a folder" if script.is_dir() else "there is no such file"
-    near = sorted(path.name for path in script.absolute().parent.glob("*.py"))
-    hint = f"the Python files here are {', '.join(near)}" if near else f"the working directory is {Path.cwd()}"
+    there = sorted(path.name for path in script.absolute().parent.glob("*.py"))
+    close = difflib.get_close_matches(script.stem, [name.removesuffix(".py") for name in there], n=1)
+    hint = f"the working directory is {Path.cwd()}"
+    if close:
+        hint = f"did you mean {script.with_name(f'{close[0]}.py')}?"
+    elif there:
+        more = f" and {len(there) - MOST_NAMES} more" if len(there) > MOST_NAMES else ""
+        hint = f"the Python files here are {', '.join(there[:MOST_NAMES])}{more}"
     raise ScriptError(f"expected a Python script, but {what}", context=str(script), hint=hint)
 
 

@@ -10,19 +10,17 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import sqlalchemy as sa
-from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
+from advisor import database
 from advisor.errors import StoreError
-from advisor.record import Json, Record, RunInfo, Sample, gather
+from advisor.record import Json, Phase, Record, RunInfo, Sample, gather
 from advisor.schema import SCHEMA_VERSION, axes, facts, meta, metadata, runs, samples, sessions
-
-BUSY_TIMEOUT = 5.0  # s that a writer waits for another one: longer than any flush seen, short against an epoch
 
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()
 _one_at_a_time = threading.RLock()  # a transaction of this process, or a fork
@@ -54,29 +52,19 @@ class Store:
 
     def __init__(self, url: str | None = None, *, create: bool = True) -> None:
         self.url = url or default_url()
-        is_url = "://" in self.url
-        self.path = None if is_url else Path(self.url).absolute()
-        if self.path is not None:
-            if not create and not self.path.exists():
-                raise StoreError(
-                    "no store here yet", context=str(self.path), hint="make one with `advisor run train.py`"
-                )
-            if create:
-                self._make_folder(self.path.parent)
-        target = self.url if is_url else f"sqlite:///{self.path}"
-        options = {} if is_url else {"connect_args": {"timeout": BUSY_TIMEOUT}}
-        try:
-            self.engine = sa.create_engine(target, **options)
-        except (SQLAlchemyError, ImportError) as error:
-            raise StoreError(
-                f"cannot open this database: {error}", context="ADVISOR_STORE", hint="expected a path or a URL"
-            ) from error
-        if self.engine.dialect.name == "sqlite":
-            sa.event.listen(self.engine, "connect", _prepare_sqlite)
+        self.path = None if "://" in self.url else Path(self.url).absolute()
+        self.engine = database.open_url(self.url) if self.path is None else database.open_file(self.path, create=create)
+        # Python 3.13 warns of a connection that nobody closed. Not at exit: a user's fork would close its parent's.
+        weakref.finalize(self, self.engine.dispose).atexit = False
         _stores.add(self)
         self._check_schema(create=create)
 
     # ------------------------------------------------------------------------------------------------ writing
+
+    def check_writable(self) -> None:
+        """Write nothing new: whoever is about to train for hours learns now that the store is locked or read-only."""
+        with self._transaction() as connection:
+            connection.execute(sa.update(meta).values(value=meta.c.value))
 
     def add_run(self, info: RunInfo) -> int:
         """Insert a run; its id."""
@@ -113,6 +101,7 @@ class Store:
                 values["diagnosis"] = diagnosis
             connection.execute(sa.update(runs).where(runs.c.id == info.id).values(**values))
             for name, labels in (new_axes or {}).items():
+                connection.execute(sa.delete(axes).where(axes.c.run == info.id, axes.c.name == name))
                 connection.execute(sa.insert(axes).values(run=info.id, name=name, labels=json.dumps(list(labels))))
             if rows:
                 connection.execute(sa.insert(samples), [_row(info.id, sample) for sample in rows])
@@ -152,8 +141,8 @@ class Store:
         with self._transaction() as connection:
             return [_info(run, info) for run, info in connection.execute(query)]
 
-    def record(self, run: int) -> Record:
-        """Everything of one run."""
+    def record(self, run: int, *, phases: Collection[Phase] | None = None) -> Record:
+        """One run. phases: only the series of these; None for everything."""
         with self._transaction() as connection:
             row = connection.execute(sa.select(runs.c.info, runs.c.problems).where(runs.c.id == run)).first()
             if row is None:
@@ -164,6 +153,8 @@ class Store:
             }
             columns = samples.c.name, samples.c.phase, samples.c.step, samples.c.epoch, samples.c.data
             query = sa.select(*columns).where(samples.c.run == run).order_by(samples.c.step, samples.c.epoch)
+            if phases is not None:
+                query = query.where(samples.c.phase.in_(phases))
             rows = [
                 Sample(name, phase, step, epoch, np.frombuffer(data, dtype="<f4"))
                 for name, phase, step, epoch, data in connection.execute(query)
@@ -179,6 +170,15 @@ class Store:
         if row is None:
             raise self._unknown("run", run)
         return None if row.diagnosis is None else str(row.diagnosis)
+
+    def session_document(self, session: int) -> str:
+        """The JSON document of one fix session."""
+        query = sa.select(sessions.c.document).where(sessions.c.id == session)
+        with self._transaction() as connection:
+            document = connection.execute(query).scalar()
+        if document is None:
+            raise self._unknown("session", session)
+        return str(document)
 
     def session_documents(self) -> list[tuple[int, str, str]]:
         """(id, status, JSON document) of the fix sessions, oldest first."""
@@ -211,19 +211,6 @@ class Store:
 
     # ------------------------------------------------------------------------------------------------- inside
 
-    def _make_folder(self, folder: Path) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            ignore = folder / ".gitignore"
-            if folder.name == ".advisor" and not ignore.exists():
-                ignore.write_text("*\n")  # records are data, not source
-        except OSError as error:
-            raise StoreError(
-                f"cannot make the folder of the store: {error.strerror}",
-                context=str(folder),
-                hint="set ADVISOR_STORE to a path that can be written",
-            ) from error
-
     def _check_schema(self, *, create: bool) -> None:
         with self._transaction() as connection:
             there = sa.inspect(connection).has_table("meta")
@@ -239,7 +226,8 @@ class Store:
                 if version == SCHEMA_VERSION:
                     return
             if not create:
-                raise StoreError("this database holds no advisor store", context=self._where())
+                hint = "`advisor run train.py` makes one in it; or set ADVISOR_STORE to another path"
+                raise StoreError("this database holds no advisor store", context=self._where(), hint=hint)
             metadata.create_all(connection)
             if not there or version != SCHEMA_VERSION:
                 connection.execute(sa.delete(meta).where(meta.c.key == "schema_version"))
@@ -247,43 +235,14 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
-        try:
-            with _one_at_a_time, self.engine.begin() as connection:
-                yield connection
-        except OperationalError as error:
-            text = str(error.orig)
-            if "locked" in text:
-                hint = "another program holds it; close that, or set ADVISOR_STORE to another path"
-            elif "readonly" in text or "read-only" in text or "unable to open" in text:
-                hint = "make it writable, or set ADVISOR_STORE to another path"
-            else:
-                hint = "check ADVISOR_STORE"
-            raise StoreError(f"the store cannot be used: {text}", context=self._where(), hint=hint) from error
-        except DatabaseError as error:
-            raise StoreError(
-                f"expected an advisor store, found something else: {error.orig}",
-                context=self._where(),
-                hint="move that file away, or set ADVISOR_STORE to another path",
-            ) from error
+        with database.explained(self._where()), _one_at_a_time, self.engine.begin() as connection:
+            yield connection
 
     def _where(self) -> str:
         return str(self.path) if self.path is not None else self.engine.url.render_as_string(hide_password=True)
 
     def _unknown(self, what: str, number: int) -> StoreError:
         return StoreError(f"there is no {what} {number}", context=self._where(), hint="`advisor runs` lists them")
-
-
-def _prepare_sqlite(connection: object, _: object) -> None:
-    """Readers beside one writer (WAL), no fsync at each commit: a power cut may lose the last window."""
-    cursor = connection.cursor()  # type: ignore[attr-defined]
-    try:
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=NORMAL")
-    except Exception as error:  # a read-only file cannot switch to WAL, and need not
-        if "readonly" not in str(error) and "unable to open" not in str(error):
-            raise
-    finally:
-        cursor.close()
 
 
 def _row(run: int, sample: Sample) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from textwrap import dedent
@@ -106,17 +107,23 @@ def test_what_the_script_raises_is_its_own_traceback(
             6,
             "error: nope.toml: cannot read the plan: No such file or directory\nhint: ",
         ),
-        ({"more": ", plan='unknown.toml'"}, 6, "error: plan: there is no remedy 'prayer'\nhint:  expected one of "),
-        ({"more": ", plan='typed.toml'"}, 6, "error: remedy dropout: rate: "),
+        ({"more": ", plan='unknown.toml'"}, 6, "error: unknown.toml: there is no remedy 'prayer'\nhint:  expected "),
+        (
+            {"more": ", plan='near.toml'"},
+            6,
+            "error: near.toml: there is no remedy 'drpout'\nhint:  did you mean dropout?\n",
+        ),
+        ({"more": ", plan='typed.toml'"}, 6, "error: typed.toml, remedy dropout: rate: "),
         ({"more": ", plan='broken.toml'"}, 6, "error: broken.toml: this is not TOML: "),
     ],
-    ids=["no parameters", "empty loader", "mode", "no plan", "unknown remedy", "wrong type", "not TOML"],
+    ids=["no parameters", "empty loader", "mode", "no plan", "unknown remedy", "misspelt", "wrong type", "not TOML"],
 )
 def test_a_wrong_call_of_watch_is_one_message(
     parts: dict[str, str], code: int, message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No traceback, the next move, and the documented exit code."""
     (folder / "unknown.toml").write_text('version = 1\n[[remedy]]\nname = "prayer"\n')
+    (folder / "near.toml").write_text('version = 1\n[[remedy]]\nname = "drpout"\n')
     (folder / "typed.toml").write_text('version = 1\n[[remedy]]\nname = "dropout"\nrate = "much"\n')
     (folder / "broken.toml").write_text("version = = 1\n")
     assert train(folder, **parts) == code
@@ -152,8 +159,19 @@ def test_a_script_that_ends_itself_keeps_its_code(folder: Path) -> None:
         script.main([str(folder / "train.py")])
 
 
-def test_the_hint_for_a_missing_script_names_those_that_are_there(folder: Path) -> None:
-    """A misspelt script gets the Python files of its folder."""
-    (folder / "train.py").write_text("")
-    with pytest.raises(script.ScriptError, match=r"trian\.py: .*no such file; the Python files here are train\.py"):
-        script.find(Path("trian.py"))
+@pytest.mark.parametrize(
+    ("there", "wanted", "hint"),
+    [
+        (["train.py"], "other.py", "the Python files here are train.py"),
+        (["train.py", "data.py"], "trian.py", "did you mean train.py?"),
+        (list("abcdefgh"), "other.py", "the Python files here are a.py, b.py, c.py, d.py, e.py, f.py and 2 more"),
+        ([], "other.py", "the working directory is "),
+    ],
+    ids=["another", "misspelt", "many", "none"],
+)
+def test_the_hint_for_a_missing_script(there: list[str], wanted: str, hint: str, folder: Path) -> None:
+    """The file that is meant, or a few of those that are there."""
+    for name in there:
+        (folder / name).with_suffix(".py").write_text("")
+    with pytest.raises(script.ScriptError, match=rf"{wanted}: .*no such file; {re.escape(hint)}"):
+        script.find(Path(wanted))

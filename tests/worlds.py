@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,12 +88,13 @@ class World:
     info: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     jobs: list[Job] = dataclasses.field(default_factory=list)
     interrupt_at: int | None = None  # the number of the job that Ctrl-C hits
+    interrupt: signal.Signals = signal.SIGINT  # or another signal in its place
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Ran]:
         for job in jobs:
             self.jobs.append(job)
             if len(self.jobs) == self.interrupt_at:
-                raise KeyboardInterrupt
+                signal.raise_signal(self.interrupt)
             yield self._one(job)
 
     def _one(self, job: Job) -> Ran:

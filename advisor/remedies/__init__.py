@@ -12,6 +12,7 @@ What a remedy's module defines:
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import inspect
 import pkgutil
@@ -155,8 +156,9 @@ class Remedy:
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(map(str, first["loc"])) or step.remedy
+            unknown = first["type"] == "extra_forbidden"
             raise PlanError(
-                f"{name}: {first['msg']}, found {first['input']!r}",
+                f"there is no parameter {name!r}" if unknown else f"{name}: {first['msg']}, found {first['input']!r}",
                 context=f"remedy {step.remedy}",
                 hint=f"it takes {', '.join(self.parameters.model_fields) or 'no parameters'}",
             ) from error
@@ -169,22 +171,27 @@ def load_remedies() -> dict[str, Remedy]:
     return {name: _load(name) for name in sorted(names)}
 
 
-def check_plan(plan: Plan) -> None:
-    """Raises: PlanError where the plan names an unknown remedy, gives a wrong parameter, or changes one part twice."""
+def check_plan(plan: Plan, where: str = "plan") -> None:
+    """Raises: PlanError where the plan names an unknown remedy, gives a wrong parameter, or changes one part twice.
+
+    where: the plan's file, for the message
+    """
     known = load_remedies()
     changed: dict[str, str] = {}
     for step in plan.steps:
         if step.remedy not in known:
-            raise PlanError(
-                f"there is no remedy {step.remedy!r}", context="plan", hint=f"expected one of {', '.join(known)}"
-            )
+            close = difflib.get_close_matches(step.remedy, known, n=1, cutoff=0.5)  # half of it spelt right
+            hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
+            raise PlanError(f"there is no remedy {step.remedy!r}", context=where, hint=hint)
         remedy = known[step.remedy]
-        remedy.check(step)
+        try:
+            remedy.check(step)
+        except PlanError as error:
+            raise PlanError(error.what, context=f"{where}, {error.context}", hint=error.hint) from error
         for part in remedy.changes:
             if part in changed and part != "layers":
-                raise PlanError(
-                    f"{step.remedy} and {changed[part]} both change the {part}", context="plan", hint="keep one of them"
-                )
+                both = f"{step.remedy} and {changed[part]} both change the {part}"
+                raise PlanError(both, context=where, hint="keep one of them")
             changed[part] = step.remedy
 
 

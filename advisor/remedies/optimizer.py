@@ -47,15 +47,16 @@ Kind = Literal["adamw", "adam", "sgd"]
 CLASSES: dict[Kind, type[Optimizer]] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 # torch's and Kingma and Ba's default for Adam; what He et al. 2015 (arXiv 1512.03385) begin with for SGD
 RATES: dict[Kind, float] = {"adamw": 1e-3, "adam": 1e-3, "sgd": 0.1}
+MOMENTUM = 0.9  # He et al. 2015
 SHARED = ("weight_decay", "maximize")  # options that mean the same in every class
 
 
 class Parameters(_Parameters):
-    """lr: the highest of the new rates, by default what is usual for the optimizer;  momentum: for sgd."""
+    """lr: the highest new rate, by default what is usual for the optimizer;  momentum: of sgd, by default 0.9."""
 
     kind: Kind = "adamw"
     lr: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
-    momentum: float = Field(default=0.9, ge=0.0, lt=1.0)  # He et al. 2015
+    momentum: float | None = Field(default=None, ge=0.0, lt=1.0)
 
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:  # noqa: ARG001  by what is in use
@@ -66,7 +67,7 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:  #
         return []
     used = str(groups[0].get("class")) if isinstance(groups, list) and groups and isinstance(groups[0], dict) else ""
     if used.startswith("Adam"):
-        return [Parameters(kind="sgd", lr=RATES["sgd"]), Parameters(kind="sgd", lr=RATES["sgd"] / 10)]
+        return [Parameters(kind="sgd", lr=rate, momentum=MOMENTUM) for rate in (RATES["sgd"], RATES["sgd"] / 10)]
     return [Parameters(kind="adamw", lr=RATES["adamw"]), Parameters(kind="adamw", lr=RATES["adamw"] * 3)]
 
 
@@ -84,8 +85,9 @@ def apply(session: Session, parameters: Parameters) -> None:
     if any(getattr(part, "sparse", False) and isinstance(part, nn.Embedding) for part in session.model.modules()):
         raise CannotApply("an embedding with sparse gradients", context="optimizer", hint="AdamW needs dense ones")
     lr = parameters.lr or RATES[parameters.kind]
+    momentum = MOMENTUM if parameters.momentum is None else parameters.momentum
     for optimizer in session.optimizers:
-        become(optimizer, target, {"momentum": parameters.momentum} if target is torch.optim.SGD else {})
+        become(optimizer, target, {"momentum": momentum} if target is torch.optim.SGD else {})
     scale(session, session.optimizers, lr / rate)
     session.note("optimizer", {"before": list(before), "after": target.__name__, "lr": lr})
 

@@ -71,11 +71,9 @@ def _run(store: Store, run: int) -> RunReport:
 
 
 def _session(store: Store, number: int) -> SessionReport:
-    documents = {found: document for found, _, document in store.session_documents()}
-    if number not in documents:
-        raise StoreError(f"there is no session {number}", hint=f"it has {', '.join(map(str, documents)) or 'none'}")
+    document = store.session_document(number)
     try:
-        session = FixSession.model_validate_json(documents[number]).model_copy(update={"id": number})
+        session = FixSession.model_validate_json(document).model_copy(update={"id": number})
     except ValidationError as error:
         raise _other_version("the document", f"session {number}", error) from error
     baseline = [trial for trial in session.trials if trial.stage == "baseline"]

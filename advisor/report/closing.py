@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from statistics import fmean
 
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from advisor.diagnosis import Diagnosis
@@ -17,15 +18,15 @@ from advisor.session import FixSession, Trial
 COLUMN = 10  # width of the labels "plan", "as code", "look"
 
 
-def next_steps(diagnosis: Diagnosis | None, script: str) -> Iterator[Text]:
+def next_steps(diagnosis: Diagnosis | None, script: str) -> Iterator[RenderableType]:
     """What to type next, after a run."""
     name = script or "train.py"
     if diagnosis is None:
         return
     if diagnosis.top is not None:
-        yield _line("fix", f"advisor fix {name}", "tries remedies, keeps what matched seeds prove")
-        yield _line("why", f"advisor explain {clean(diagnosis.top.rule)}")
-    yield _line("look", "advisor report")
+        yield _Line("fix", f"advisor fix {name}", "tries remedies, keeps what matched seeds prove")
+        yield _Line("why", f"advisor explain {clean(diagnosis.top.rule)}")
+    yield _Line("look", "advisor report")
 
 
 def session_closing(session: FixSession) -> Iterator[RenderableType]:
@@ -43,14 +44,14 @@ def session_closing(session: FixSession) -> Iterator[RenderableType]:
         yield label("note", clean(text))
 
 
-def session_plan(session: FixSession) -> Iterator[Text]:
+def session_plan(session: FixSession) -> Iterator[RenderableType]:
     """Where the plan is and how to use it; nothing to use where none was accepted."""
     if session.plan:
         path = clean(session.plan_file or "")
         if path:
-            yield _line("plan", path)
-            yield _line("use it", f'advisor.watch(..., plan="{path}")')
-    yield _line("look", "advisor report")
+            yield _Line("plan", path)
+            yield _Line("use it", f'advisor.watch(..., plan="{path}")')
+    yield _Line("look", "advisor report")
 
 
 def outcome(session: FixSession) -> Text:
@@ -71,12 +72,16 @@ def outcome(session: FixSession) -> Text:
 
 
 def _others(session: FixSession) -> str:
-    """Whether anything else helped, said only where something else was tried."""
+    """Whether anything else helped, said only where something else was tried. Not confirmed is not "did not help"."""
     rest = [t for t in session.trials if t.stage in ("screen", "confirm") and not t.kept and t.verdict is not None]
-    helped = [t for t in rest if t.verdict is not None and t.verdict.kind == "helped"]
-    if not rest:
-        return ""
-    return f"{len(helped)} more helped but were not kept." if helped else "Nothing else helped."
+    left_out = [t for t in rest if not all(step in session.plan.steps for step in t.plan.steps)]
+    helped = [t for t in left_out if t.verdict is not None and t.verdict.kind == "helped"]
+    unsure = [t for t in left_out if t.verdict is not None and t.verdict.kind == "inconclusive" and t.verdict.gain > 0]
+    if helped:
+        return f"{len(helped)} more helped but were not kept."
+    if unsure:
+        return f"{len(unsure)} more looked better, but {'was' if len(unsure) == 1 else 'were'} not confirmed."
+    return "Nothing else helped." if rest else ""
 
 
 def trial_details(trial: Trial, metric: str) -> Iterator[RenderableType]:
@@ -102,6 +107,15 @@ def trial_details(trial: Trial, metric: str) -> Iterator[RenderableType]:
         yield label("runs", names([str(run) for run in trial.runs], most=10))  # 10: ids are short
 
 
-def _line(name: str, command: str, remark: str = "") -> Text:
-    line = Text(f"{name:<{COLUMN}}", style="dim").append(command, style="not dim cyan")
-    return line.append(f"   {remark}", style="not dim") if remark else line
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A label and what to type; a remark beside it where there is room."""
+
+    name: str
+    command: str
+    remark: str = ""
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
+        line = Text(f"{self.name:<{COLUMN}}", style="dim").append(self.command, style="not dim cyan")
+        remark = f"   {self.remark}" if self.remark else ""
+        yield line.append(remark, style="not dim") if line.cell_len + len(remark) <= options.max_width else line

@@ -78,10 +78,14 @@ def details(finding: Finding, diagnosis: Diagnosis | None) -> Iterator[Renderabl
     if finding.since is not None:
         unit = "step" if f"step {finding.since}" in finding.message else "epoch"
         yield indented(label("since", f"{unit} {finding.since}"))
+    if finding.raised is not None:
+        yield indented(label("raised", f"in epoch {finding.raised}, while it ran"))
     if finding.layers:
         yield indented(label("layers", names(finding.layers)))
     if finding.confirmed_by:
         yield indented(label("confirmed by", names(finding.confirmed_by)))
+    for line in finding.supported_by:
+        yield indented(label("in the source", clean(line)))
     symptoms = [f.rule for f in diagnosis.findings if f.explained_by == finding.rule] if diagnosis else []
     if symptoms:
         yield indented(label("explains", names(symptoms)))
@@ -103,7 +107,7 @@ def asked(diagnosis: Diagnosis) -> Iterator[RenderableType]:
 
 
 def undiagnosed() -> Text:
-    return Text("no diagnosis   the rules were not run on this record: advisor diagnose asks them", style="yellow")
+    return Text("no diagnosis   the rules are asked when the loop ends", style="yellow")
 
 
 def label(name: str, text: str, style: str = "") -> Table:

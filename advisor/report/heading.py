@@ -18,6 +18,7 @@ from advisor.session import FixSession
 
 STATUS = {"finished": "green", "running": "cyan", "failed": "red"}  # the rest ended early on somebody's wish
 GAP = "  "
+PROBE = "probe."  # begins the name of a fact that an experiment left
 
 
 def run_heading(record: Record) -> list[Text]:
@@ -75,12 +76,16 @@ def reached(record: Record, metric: Metric | None = None) -> Result | None:
 
 
 def _of_records(report: SessionReport) -> list[str]:
-    if not report.baseline:
-        return []
-    found = reached(report.baseline[0], Metric(report.session.metric, report.session.mode))
-    best = f"best {number(found.best)} at epoch {found.best_epoch}" if found and math.isfinite(found.best) else ""
+    """The best single epoch, on the seeds whose scores stand beside it, and the time of a run."""
+    trials = [trial for trial in report.session.trials if trial.stage == "baseline" and trial.scores]
+    seeds = max((trial.seeds for trial in trials), key=len, default=())
+    records = [record for record in report.baseline if record.info.seed in seeds] or list(report.baseline)
+    results = [found for x in records if (found := reached(x, Metric(report.session.metric, report.session.mode)))]
+    best = [found.best for found in results if math.isfinite(found.best)]
+    where = f"at epoch {results[0].best_epoch}" if len(results) == 1 else "on average"
+    parts = [f"best {number(fmean(best))} {where}"] if best else []
     seconds = [record.info.seconds for record in report.baseline if math.isfinite(record.info.seconds)]
-    return [part for part in (best, f"{duration(fmean(seconds))} a run" if seconds else "") if part]
+    return [*parts, f"{duration(fmean(seconds))} a run"] if seconds else parts
 
 
 def _score(record: Record) -> Text:
@@ -117,5 +122,6 @@ def _plan(record: Record) -> Plan:
 
 
 def not_seen(missing: list[str]) -> str:
-    """What rules lacked, each once, in order."""
-    return names(list(dict.fromkeys(missing)))
+    """What rules lacked, each once, in order: so many that the count of rules stays a line or two."""
+    plain = [f"the experiment {lack.removeprefix(PROBE)}" if lack.startswith(PROBE) else lack for lack in missing]
+    return names(list(dict.fromkeys(plain)), most=3)

@@ -117,13 +117,14 @@ def plan_text(plan: Plan, against: Plan | None = None) -> str:
 
 
 def script(info: RunInfo) -> str:
-    """The script as the user would type it in the run's working directory; "" for a function."""
+    """The script as the user would type it after `advisor fix`, arguments and all; "" for a function."""
     if not info.script:
         return ""
     path = Path(info.script)
     if info.directory and path.is_relative_to(info.directory):
         path = path.relative_to(info.directory)
-    return shlex.quote(clean(str(path)))
+    rest = ["--", *info.command[1:]] if len(info.command) > 1 else []
+    return shlex.join(map(clean, [str(path), *rest]))
 
 
 def _step(step: Step) -> str:

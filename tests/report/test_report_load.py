@@ -101,7 +101,7 @@ def test_unknown_ids_and_two_at_once_are_refused(store: Store) -> None:
     store.save_session(session().model_dump_json(), "finished")
     with pytest.raises(StoreError, match="there is no run 7"):
         load_report(store, run=7)
-    with pytest.raises(StoreError, match="there is no session 7; it has 1"):
+    with pytest.raises(StoreError, match="there is no session 7; `advisor runs` lists them"):
         load_report(store, session=7)
     with pytest.raises(AdvisorError, match="expected a run or a session, found both"):
         load_report(store, run=1, session=1)

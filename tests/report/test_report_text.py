@@ -13,6 +13,7 @@ from built import (
     healthy,
     info,
     not_enough,
+    one_seed,
     overfitted,
     run_report,
     session,
@@ -25,7 +26,7 @@ from advisor.plan import Plan
 from advisor.record import Layer, Record
 from advisor.report import RunReport, SessionReport, wording
 from advisor.report.text import render_text, summary
-from advisor.session import FixSession
+from advisor.session import FixSession, Trial
 
 RUN = """\
 train.py  run 3  finished  20 epochs  31 s on cpu
@@ -134,7 +135,7 @@ def test_a_record_without_a_score_says_how_to_get_one() -> None:
     """No number is invented where nothing was measured."""
     text = render_text(RunReport(Record(info())))
     assert "no score: nothing was measured that could be compared: pass val= and loss_fn= to advisor.watch" in text
-    assert "no diagnosis   the rules were not run on this record" in text
+    assert "no diagnosis   the rules are asked when the loop ends" in text
 
 
 def test_a_session_speaks_of_one_metric() -> None:
@@ -237,6 +238,50 @@ def test_the_summary_of_a_run() -> None:
         "why       advisor explain overfitting\n"
         "look      advisor report"
     ) == summary(overfitted(), diagnosis())
+
+
+def test_the_command_that_fixes_is_the_one_that_ran() -> None:
+    """With the script's own arguments; the remark beside it goes where the line would break."""
+    command = ("train.py", "--data", "my files", "--epochs", "3")
+    record = replace(overfitted(), info=info().model_copy(update={"command": command}))
+    assert "fix       advisor fix train.py -- --data 'my files' --epochs 3\n" in summary(record, diagnosis())
+    wide = summary(record, diagnosis(), width=120)
+    assert "-- --data 'my files' --epochs 3   tries remedies, keeps what matched seeds prove\n" in wide
+
+
+def test_what_rules_lacked_is_a_line_or_two() -> None:
+    """Three of many, each once; a fact that an experiment leaves is called one."""
+    lacks = ("probe.data_fractions", "val_loss", "val_loss", "dead_units", "labels")
+    missing = tuple((f"rule_{number}", lack) for number, lack in enumerate(lacks))
+    text = render_text(RunReport(overfitted(), healthy().model_copy(update={"not_applicable": missing})), 120)
+    assert "(not seen: the experiment data_fractions, val_loss, dead_units and 1 more)" in text
+
+
+def test_what_was_not_confirmed_is_not_called_useless() -> None:
+    """A change that looked better on one seed, and for whose confirmation the budget was too small.
+
+    What is part of the plan counts as kept, though it was screened by itself too.
+    """
+    known = session()
+    trial = known.trials[-2].model_copy(update={"stage": "screen", "verdict": one_seed("inconclusive", 0.05)})
+    for number, said in ((1, "1 more looked better, but was not"), (2, "2 more looked better, but were not")):
+        text = render_text(SessionReport(known.model_copy(update={"trials": (*known.trials, *[trial] * number)})))
+        assert said in " ".join(text.split())
+        assert "Nothing else" not in text
+    kept = trial.model_copy(update={"plan": known.plan})
+    text = render_text(SessionReport(known.model_copy(update={"trials": (*known.trials, kept)})))
+    assert "Nothing else helped" in " ".join(text.split())
+
+
+def test_the_best_of_a_baseline_is_of_the_seeds_beside_it() -> None:
+    """Not of the run before the first seed, whose score is none of those that are averaged."""
+    runs = tuple(
+        replace(by_score, info=info(seed + 1).model_copy(update={"seed": seed}))
+        for seed, by_score in enumerate((overfitted(gain=-0.5), overfitted(), overfitted(gain=0.1)))
+    )
+    trial = Trial(number=0, plan=Plan(), stage="baseline", seeds=(1, 2), scores=(0.8, 0.9), runs=(1, 2, 3))
+    text = render_text(SessionReport(session().model_copy(update={"trials": (trial,)}), runs))
+    assert "baseline  2 seeds  val_accuracy 0.850 ± 0.071  best 0.850 on average  31 s a run\n" in text
 
 
 def test_wording_examples() -> None:

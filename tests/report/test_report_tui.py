@@ -33,7 +33,7 @@ from advisor.report import Report, RunReport, SessionReport
 from advisor.report.pages import rule_page
 from advisor.report.tui import PANELS, ReportApp, curves, palette, svg_of
 from advisor.report.tui.app import runs
-from advisor.report.tui.heatmap import drawn, grid
+from advisor.report.tui.heatmap import drawn, grid, legend
 from advisor.report.tui.lines import limits, pictures
 
 SMALL, LARGE = (80, 24), (120, 40)
@@ -174,6 +174,28 @@ def test_choosing_a_trial_shows_it_in_full() -> None:
 # ---------------------------------------------------------------------------------------------------- empty states
 
 
+def test_space_scrolls_a_trials_details() -> None:
+    """On the smallest terminal the last seed of five does not fit; the keys say how to come to it."""
+    asked = {keys: show(session_report(), "trials", keys=keys) for keys in ((), ("space",), ("space", "b"))}
+    assert [True, False, True] == ["verdict        helped" in shown for shown in asked.values()]
+    assert [False, True, False] == ["seed 4" in shown for shown in asked.values()]
+    assert all("space b scroll" in shown for shown in asked.values())
+    assert "space b scroll" not in show(run_report(), "trials")
+
+
+def test_a_legend_stays_on_its_line() -> None:
+    """Also on the smallest terminal and with the baseline in it, which takes the most room."""
+    seeded = replace(overfitted(), info=info().model_copy(update={"seed": 3}))
+    lines = show(SessionReport(session(), (seeded,), (seeded,)), "curves").splitlines()
+    assert " with the plan, seed 3  ── baseline  ── train  ── clean train  ── validation" in lines
+
+
+def test_the_scale_names_its_powers() -> None:
+    """1 is not 1e-0."""
+    found = by_layer("grad_norm", [[0.05], [0.9]], ("fc",))
+    assert legend(found).plain.split() == ["1e-2", "1", "·", "zero", "×", "not", "finite"]
+
+
 def test_healthy_and_not_enough_evidence_look_different() -> None:
     """Both are outcomes with their reasons; neither is an empty screen."""
     well = show(RunReport(overfitted(), healthy()))
@@ -182,7 +204,7 @@ def test_healthy_and_not_enough_evidence_look_different() -> None:
     unknown = show(RunReport(overfitted(), not_enough()))
     assert "not enough evidence   to call this run healthy or" in unknown
     assert "no validation was seen: pass val= to" in unknown
-    assert "no diagnosis   the rules were not run" in show(RunReport(overfitted()))
+    assert "no diagnosis   the rules are asked when the" in show(RunReport(overfitted()))
 
 
 def test_no_data_does_not_look_like_nothing_wrong() -> None:

@@ -23,6 +23,7 @@ from advisor.report.tui.trials import TrialsPanel
 from advisor.report.wording import script
 
 PANELS = ("findings", "curves", "layers", "trials")
+SCROLLS: dict[str, type[FindingsPanel] | type[TrialsPanel]] = {"findings": FindingsPanel, "trials": TrialsPanel}
 HEADING_LINES = 4  # of 24: a heading with an error and a problem still leaves room for a panel
 
 
@@ -99,7 +100,9 @@ class ReportApp(App[None]):
         tabs.active = PANELS[(PANELS.index(tabs.active) + by) % len(PANELS)]
 
     def action_scroll(self, pages: int) -> None:
-        self.query_one(FindingsPanel).scroll(pages)
+        active = self.query_one(TabbedContent).active
+        if active in SCROLLS:
+            self.query_one(SCROLLS[active]).scroll(pages)
 
     def action_switch(self) -> None:
         self.query_one(LayersPanel).switch()
@@ -145,7 +148,7 @@ def keys(panel: str, *, chooses: bool, runs: int) -> Text:
     """
     offered = [("q", "quit"), ("tab 1–4", "panel")]
     offered += [("↑↓", "choose")] if chooses else []
-    offered += [("space b", "scroll")] if panel == "findings" else []
+    offered += [("space b", "scroll")] if panel in SCROLLS and (chooses or panel == "findings") else []
     offered += [("s", "update ratio / gradient"), ("↑↓", "scroll")] if panel == "layers" else []
     offered += [("r", "next run")] if panel in ("curves", "layers") and runs > 1 else []
     text = Text(no_wrap=True, overflow="ellipsis")

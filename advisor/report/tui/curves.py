@@ -15,6 +15,7 @@ from advisor.record import Record
 from advisor.report.tui.lines import Picture, broken, limits, pictures
 from advisor.report.tui.palette import FOREGROUND, RED
 
+NARROWEST, ROOMY_GAP = 78, 3  # columns of the smallest terminal without the padding, and between names of a legend
 MOST_TICKS = 6  # labels of four digits that fit below a plot of 30 columns
 
 
@@ -110,7 +111,8 @@ class CurvesPanel(Vertical):
         parts = [Text(self.subject)] if self.subject else []
         for label, color in dict.fromkeys((line.label, line.color) for p in shown for line in p.lines):
             parts.append(Text("── ", style=color).append(label, style=FOREGROUND))
-        text = Text("   ").join(parts)
+        needed = sum(part.cell_len for part in parts) + ROOMY_GAP * (len(parts) - 1)
+        text = Text(" " * (ROOMY_GAP if needed <= NARROWEST else 2)).join(parts)
         gaps = broken(shown)
         return text.append(f"\n{gaps}", style=RED) if gaps else text
 

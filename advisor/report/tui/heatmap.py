@@ -85,11 +85,15 @@ def drawn(series: Series, width: int, labels: Sequence[str] = ()) -> Text:
 def legend(series: Series) -> Text:
     """The scale's ends, its colours, and the two marks that are off it."""
     found = grid(series, LEGEND_CELLS)
-    text = Text(f"1e{found.low:.0f} ", style="dim", no_wrap=True)
+    text = Text(f"{_power(found.low)} ", style="dim", no_wrap=True)
     for place in range(LEGEND_CELLS):
         text.append(" ", style=f"on {viridis(place / (LEGEND_CELLS - 1))}")
-    text.append(f" 1e{found.high:.0f}")
+    text.append(f" {_power(found.high)}")
     return text.append("   · zero   ").append("×", style=f"not dim bold {RED}").append(" not finite")
+
+
+def _power(exponent: float) -> str:
+    return f"1e{exponent:.0f}" if exponent else "1"
 
 
 def _append(text: Text, cell: float, found: Grid) -> None:

@@ -54,6 +54,11 @@ class TrialsPanel(Vertical):
         if self.rows and self.session is not None and event.size.width:
             self._fill(self.query_one(DataTable), self.session.metric, event.size.width)
 
+    def scroll(self, pages: int) -> None:
+        """Move the chosen row's details by whole pages."""
+        for below in self.query(VerticalScroll):
+            below.scroll_relative(y=pages * max(below.size.height - 1, 1), animate=False)
+
     @on(DataTable.RowHighlighted)
     def _show(self, event: DataTable.RowHighlighted) -> None:
         if self.session is None or not 0 <= event.cursor_row < len(self.rows):

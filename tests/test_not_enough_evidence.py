@@ -1,0 +1,40 @@
+"""What a run lacks to be called healthy: each reason says what cannot be known, and what to give."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from advisor.diagnosis import diagnose
+from advisor.evidence import Evidence
+from advisor.record import Phase, Record, RunInfo, Series, Status
+
+
+def run(status: Status = "finished", epochs: int = 4, **series: Phase) -> Evidence:
+    """A run with these series, each of them 1."""
+    at, ones = np.arange(epochs), np.ones((epochs, 1), dtype=np.float32)
+    return Evidence(
+        Record(RunInfo(status=status), {name: Series(name, of, ("",), at, at, ones) for name, of in series.items()})
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "reason"),
+    [
+        (run("running", 1, val_loss="val"), "1 complete epoch(s): at least 2 are needed"),
+        (run(epochs=1, train_loss="train"), "1 complete epoch(s): at least 2 are needed"),
+        (run(val_loss="val"), "the optimizer took no step: is the training loader empty, or "),
+        (run(val_loss="val", lr="step"), "no training loss was seen: pass loss_fn= to advisor.watch"),
+        (
+            run(train_loss="train", lr="step"),
+            "no validation was seen, so whether the model generalises cannot be known: pass val= to advisor.watch, "
+            "splitting a part off the training data (torch.utils.data.random_split) where there is none",
+        ),
+    ],
+    ids=["just begun", "short", "no step", "no loss", "no validation"],
+)
+def test_the_reason_comes_with_the_next_move(seen: Evidence, reason: str) -> None:
+    """Nothing fired, and nothing could be asked: that is not health."""
+    diagnosis = diagnose(seen, {})
+    assert diagnosis.status == "not_enough_evidence"
+    assert diagnosis.reason.startswith(reason)
