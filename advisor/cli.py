@@ -6,7 +6,6 @@ Whatever needs torch is imported inside the command that needs it, so that the o
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import typer
 from advisor import __version__
 from advisor.errors import AdvisorError
 from advisor.script import INTERRUPTED, find, show
+from advisor.words import positive, seconds
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,7 +34,6 @@ EXIT_CODES = """Exit codes:
 `advisor run` ends with the script's own code."""
 PIPED = 120  # columns where nobody said how many there are: a table on one line a row
 TRAIN, LOOK, LEARN = "Train", "Look", "Learn"
-SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 app = typer.Typer(
     name="advisor",
@@ -62,32 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not hasattr(error, "format_message"):  # what the parser of the command line raises has it
             raise
         message = str(error.format_message())
-        hint = "options of the script go after `--`; " if "No such option" in message else ""
+        takes_a_script = words[0] in ("run", "fix") and "No such option" in message
+        hint = "options of the script go after `--`; " if takes_a_script else ""
         show(AdvisorError(message, hint=f"{hint}`advisor --help`"))
         sys.exit(AdvisorError.exit_code)
-
-
-def seconds(text: str) -> float:
-    """A duration in seconds.
-
-    >>> [seconds(text) for text in ("90", "90s", "10m", "1.5h", "1h30m")]
-    [90.0, 90.0, 600.0, 5400.0, 5400.0]
-    """
-    if not re.fullmatch(r"(\d+(\.\d+)?\s*(s|m|min|h)?\s*)+", text.strip()):
-        raise typer.BadParameter(f"{text!r} is not a duration; write 90, 90s, 10m or 1h30m")
-    found = re.findall(r"(\d+(?:\.\d+)?)\s*(min|[smh]?)", text)
-    return float(sum(float(number) * SECONDS[unit] for number, unit in found))
-
-
-def positive(text: str) -> float:
-    """A number above 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise typer.BadParameter(f"{text!r} is not a number above 0")
-    return number
 
 
 def _version(asked: bool) -> None:
@@ -247,6 +224,53 @@ def explain(
     _print(Markdown(f"# {page.name} ({page.kind})\n\n{page.text}"))
 
 
+@app.command("new-rule", rich_help_panel=LEARN)
+def new_rule(
+    name: Annotated[str, typer.Argument(help="What is wrong, as a name: too_slow.", show_default=False)],
+    folder: Annotated[Path, typer.Option(metavar="FOLDER", help="Where your rules are.")] = Path("my_rules"),
+) -> None:
+    """Write a rule of your own to start from, and two scripts to check it on. Example: advisor new-rule too_slow
+
+    FOLDER/NAME.py is the rule. Its docstring is the page that `advisor explain`
+    prints; its function gets the numbers of one run and returns a finding or
+    None. The names of the numbers that a run has: `advisor report --json`.
+
+    FOLDER/fixtures/NAME/faulty.py has the fault, fixed.py is the same without it.
+
+    They work as they are written. Make them yours, and see what is missing with
+    `advisor check-rules FOLDER`. No file is ever overwritten.
+    """
+    from advisor.new_rule import new_rule as write
+
+    for path in write(name, folder):
+        print(f"wrote {path}")
+    print(f"check it  advisor check-rules {folder}")
+    print(f'use it    rule_folders = ["{folder}"] below [tool.advisor] in pyproject.toml')
+
+
+@app.command("check-rules", rich_help_panel=LEARN)
+def check_rules(
+    folder: Annotated[Path, typer.Argument(help="A folder of rules.")] = Path("my_rules"),
+) -> None:
+    """Check rules of your own as ours are checked. Example: advisor check-rules my_rules
+
+    That is: the page is complete, names and sources are there, the rule comes
+    first on its faulty twin, is clear on the fixed one and silent on our healthy
+    runs, also with each threshold 1.5 times stricter or looser, and never crashes.
+
+    A twin that was not run yet, or has changed since, is run first. Exit code 5
+    where a rule does not pass.
+    """
+    from advisor.errors import RuleError
+    from advisor.examining import examine, table
+
+    examined = examine(folder, lambda line: print(line, file=sys.stderr))
+    _print(table(examined))
+    failed = sum(bool(one.failures) for one in examined)
+    if failed:
+        raise RuleError(f"{failed} of {len(examined)} rules do not pass", context=str(folder))
+
+
 @app.command(rich_help_panel=LEARN)
 def demo() -> None:
     """All of it on real data in under a minute: train badly, diagnose, try fixes, keep what helps."""
@@ -261,7 +285,13 @@ def _print(what: RenderableType) -> None:
     from rich.console import Console
 
     console = Console()
-    Console(width=console.width if console.is_terminal else PIPED).print(what)
+    if console.is_terminal:
+        console.print(what)
+        return
+    piped = Console(width=PIPED)
+    with piped.capture() as captured:
+        piped.print(what)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from advisor.evidence import Evidence, Missing
 from advisor.finding import Finding, Outcome
+from advisor.progress import share_error, smooth
 from advisor.rulebook import Rule
 
 FEWEST_EPOCHS = 2  # a curve of one point says nothing about where it goes
+CLEARLY = 2.0  # standard errors: 1 in 40 by chance for a normal error
 
 
 class Diagnosis(BaseModel):
@@ -24,6 +26,7 @@ class Diagnosis(BaseModel):
     notes: tuple[Finding, ...] = ()
     reason: str = ""  # why not_enough_evidence; what "healthy" covered
     clear: tuple[str, ...] = ()
+    set_aside: tuple[tuple[str, str], ...] = ()  # (rule that fired, the surer one that it contradicts)
     not_applicable: tuple[tuple[str, str], ...] = ()  # (rule, what it lacked)
     crashed: tuple[tuple[str, str], ...] = ()  # (rule, error)
 
@@ -34,9 +37,10 @@ class Diagnosis(BaseModel):
     @property
     def counts(self) -> str:
         """ "10 rules: 2 fired, 7 clear, 1 not applicable"."""
-        fired = len(self.findings) + len(self.notes)
+        fired = len(self.findings) + len(self.notes) + len(self.set_aside)
         total = fired + len(self.clear) + len(self.not_applicable) + len(self.crashed)
-        parts = [f"{fired} fired", f"{len(self.clear)} clear"]
+        aside = f" ({len(self.set_aside)} contradicted by a surer one)" if self.set_aside else ""
+        parts = [f"{fired} fired{aside}", f"{len(self.clear)} clear"]
         if self.not_applicable:
             parts.append(f"{len(self.not_applicable)} not applicable")
         if self.crashed:
@@ -51,7 +55,7 @@ def diagnose(
 ) -> Diagnosis:
     """Ask every rule. overrides: thresholds by rule, from the user's configuration."""
     outcomes = [rule.run(evidence, (overrides or {}).get(name)) for name, rule in rules.items()]
-    fired = [o.finding for o in outcomes if o.finding is not None]
+    fired, set_aside = agree([o.finding for o in outcomes if o.finding is not None], rules)
     findings = rank([f for f in fired if f.severity == "problem"])
     lack = _lacks(evidence, outcomes)
     return Diagnosis(
@@ -60,9 +64,31 @@ def diagnose(
         notes=tuple(f for f in fired if f.severity == "note"),
         reason=lack or _covered(evidence),
         clear=tuple(o.rule for o in outcomes if o.result == "clear"),
+        set_aside=tuple(set_aside.items()),
         not_applicable=tuple((o.rule, o.missing or "") for o in outcomes if o.result == "not_applicable"),
         crashed=tuple((o.rule, o.error or "") for o in outcomes if o.result == "crashed"),
     )
+
+
+def agree(findings: Sequence[Finding], rules: Mapping[str, Rule]) -> tuple[list[Finding], dict[str, str]]:
+    """Findings of which no two contradict each other, in their order; and who was set aside for whom.
+
+    A problem goes before a note, then the surer before the less sure, then our order of rules.
+    """
+    kept: list[Finding] = []
+    set_aside: dict[str, str] = {}
+    for finding in sorted(findings, key=lambda f: (f.severity == "note", -f.confidence)):
+        other = next((k.rule for k in kept if contradict(finding.rule, k.rule, rules)), None)
+        if other is None:
+            kept.append(finding)
+        else:
+            set_aside[finding.rule] = other
+    return [f for f in findings if f.rule not in set_aside], set_aside
+
+
+def contradict(one: str, other: str, rules: Mapping[str, Rule]) -> bool:
+    """Whether either of two rules says that it contradicts the other."""
+    return any(b in rules[a].contradicts for a, b in ((one, other), (other, one)) if a in rules)
 
 
 def rank(findings: Sequence[Finding]) -> list[Finding]:
@@ -91,34 +117,72 @@ def _root(rule: str, cause: Mapping[str, str]) -> str:
 
 def _lacks(evidence: Evidence, outcomes: Sequence[Outcome]) -> str:
     """Why nothing can be said; "" where something can."""
+    early = f"{evidence.epochs} complete epoch(s): at least {FEWEST_EPOCHS} are needed to say where a curve goes"
+    if evidence.info.status == "running" and evidence.epochs < FEWEST_EPOCHS:
+        return early
     if not evidence.has("train_loss"):
+        if not evidence.has("lr"):  # it is read at every sampled step
+            return "the optimizer took no step: is the training loader empty, or was advisor.watch given another one?"
         return "no training loss was seen: pass loss_fn= to advisor.watch, or wrap your own with advisor.loss"
     if evidence.epochs < FEWEST_EPOCHS:
         return f"{evidence.epochs} complete epoch(s): at least {FEWEST_EPOCHS} are needed to say where a curve goes"
-    if not evidence.has("val_loss") and not evidence.has("val_score"):
-        return "no validation was seen, so whether the model generalises cannot be known: pass val= to advisor.watch"
+    own = evidence.info.metric  # what the user's loop measures itself
+    if not evidence.has("val_loss") and not evidence.has("val_score") and not (own and evidence.has(own)):
+        return (
+            "no validation was seen, so whether the model generalises cannot be known: pass val= to advisor.watch, "
+            "splitting a part off the training data (torch.utils.data.random_split) where there is none"
+        )
     if not any(o.result == "clear" for o in outcomes):
         return "no rule could be asked"
-    chance = _below_chance(evidence)
-    if chance:
-        return chance
-    return ""
+    return _at_chance(evidence)
 
 
-def _below_chance(evidence: Evidence) -> str:
-    """Nothing fired, yet the score is what guessing gives: that is not health."""
+def _at_chance(evidence: Evidence) -> str:
+    """Nothing fired, yet the score is what guessing gives: that is not health; "" where it is better than that.
+
+    The best of a smooth validation curve must be above guessing; and validation or training must be so by more than
+    the binomial error of a score over so many samples.
+    """
+    val, chance = _best_score(evidence), _number(evidence, "chance_score")
+    if val is None or chance is None:
+        return ""
+    error = CLEARLY * _error(evidence, chance, "val_samples")
+    train = evidence.curve("clean_train_score").last if evidence.has("clean_train_score") else val
+    trained = train > chance + CLEARLY * _error(evidence, chance, "clean_train_samples")
+    if val > chance + error or (val > chance and trained):
+        return ""
+    by = f"{chance:.3f} ± {error:.3f}" if error else f"{chance:.3f}"
+    return f"the best validation score {val:.3f} is not above guessing ({by}), and no rule knows why"
+
+
+def _error(evidence: Evidence, chance: float, samples: str) -> float:
+    """Standard error of the score of guessing; 0 where it is no share, or of how many is not known."""
+    count = _number(evidence, samples)
+    return 0.0 if evidence.info.task == "regression" or count is None else share_error(chance, count)
+
+
+def _best_score(evidence: Evidence) -> float | None:
     try:
-        score = float(evidence.curve("val_score").values.max())
-        chance = evidence.number("chance_score")
+        return float(smooth(evidence.curve("val_score").values).max())
     except Missing:
-        return ""
-    if score > chance:
-        return ""
-    return f"the best validation score {score:.3f} is not above guessing ({chance:.3f}), and no rule knows why"
+        return None
+
+
+def _number(evidence: Evidence, name: str) -> float | None:
+    try:
+        return evidence.number(name)
+    except Missing:
+        return None
 
 
 def _covered(evidence: Evidence) -> str:
+    """What "healthy" rests on."""
     parts = [f"{evidence.epochs} epochs", f"{evidence.steps} steps"]
-    for name, text in (("val_loss", "validation"), ("grad_norm", "gradients"), ("dead_units", "activations")):
+    validated = evidence.has("val_loss") or evidence.has("val_score")
+    parts.append("validation" if validated else "no validation")
+    for name, text in (("grad_norm", "gradients"), ("dead_units", "activations")):
         parts.append(text if evidence.has(name) else f"no {text}")
+    best, chance = _best_score(evidence), _number(evidence, "chance_score")
+    if best is not None and chance is not None:
+        parts.append(f"validation score {best:.3f} against {chance:.3f} by guessing")
     return "seen: " + ", ".join(parts)

@@ -46,6 +46,9 @@ class Finding(BaseModel):
     probes: tuple[str, ...] = ()
     explains: tuple[str, ...] = ()  # rules whose symptoms this one accounts for
     explained_by: str | None = None
+    supported_by: tuple[str, ...] = ()  # lines of the script's source: "line 12: …"
+    at_once: bool = False  # what it saw cannot be taken back: a live screen says it without a second look
+    raised: int | None = None  # epoch in which a live screen said it; None where none followed the run
 
 
 class Outcome(BaseModel):

@@ -8,15 +8,18 @@ fix.table()                 # every trial with its verdict
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from advisor import plan_file as files
 from advisor.baseline import Baseline, advice, experiments, first_run, on_fresh_seeds, unjudged
 from advisor.budget import Budget
-from advisor.config import load_config
+from advisor.config import load_config, rules_in_force
 from advisor.errors import AdvisorError
 from advisor.events import Event
 from advisor.final import conclude
@@ -27,7 +30,6 @@ from advisor.plan import Plan
 from advisor.probes import known_probes
 from advisor.report import load_report
 from advisor.report.text import render_text
-from advisor.rulebook import load_rules
 from advisor.searching import search
 from advisor.session import FixSession
 from advisor.store import Store
@@ -70,7 +72,7 @@ def fix(
     on_event:  called as things happen
     executor:  whoever runs the trainings; local processes by default
 
-    Ctrl-C ends it early: what was kept until then is returned, `fix.session.status` is "interrupted".
+    Ctrl-C or SIGTERM ends it early: what was kept until then is returned, `fix.session.status` is "interrupted".
     Raises: AdvisorError; ScriptError where the unchanged program raises or never calls `advisor.watch`.
     """
     path = Path(plan_file) if plan_file is not None else files.DEFAULT
@@ -78,14 +80,14 @@ def fix(
     files.check_free(path)
     jobs = jobs or os.cpu_count() or 1
     config = load_config()
-    rules = {name: rule for name, rule in load_rules(config.rules_folders).items() if name not in config.disabled}
+    rules = rules_in_force(config)
     kept_open = isinstance(store, Store)
     opened = store if isinstance(store, Store) else Store(str(store) if store is not None else None)
     what, command = _program(program, arguments)
     session = FixSession(name=what.name, command=command, strategy=strategy, budget=budget)
     ledger = Ledger(opened, session, on_event)
     try:
-        with _executor(executor, what, opened, jobs=jobs, seconds=seconds) as runs:
+        with _terminated_as_interrupted(), _executor(executor, what, opened, jobs=jobs, seconds=seconds) as runs:
             lab = Laboratory(
                 runs, opened, Budget(budget, seconds), ledger, jobs=jobs, rules=rules, thresholds=config.thresholds
             )
@@ -113,6 +115,7 @@ def _session(lab: Laboratory, *, metric: str | None, seeds: int, strategy: str, 
                 ledger.advise(text)
             search(lab, first, strategy=strategy, seeds=seeds, force=force)
             conclude(lab)
+            _say_what_it_takes(lab, seeds)
     except KeyboardInterrupt:
         status = "interrupted"
         conclude(lab, controls=False)
@@ -126,6 +129,16 @@ def _session(lab: Laboratory, *, metric: str | None, seeds: int, strategy: str, 
         except AdvisorError as error:
             ledger.note(str(error))
     ledger.update(status=status, seconds=lab.budget.elapsed)
+
+
+def _say_what_it_takes(lab: Laboratory, seeds: int) -> None:
+    """Where the baseline has used the budget up, what a remedy would need."""
+    tried = any(trial.stage != "baseline" for trial in lab.ledger.session.trials)
+    if not tried and not lab.budget.allows(1 + seeds, jobs=lab.jobs):
+        lab.ledger.note(
+            f"nothing was tried: the budget went into the baseline, and a remedy takes {1 + seeds} trainings more, one "
+            f"to screen it and {seeds} to confirm it"
+        )
 
 
 def _left_alone(lab: Laboratory, first: Baseline, metric: str | None, *, force: bool) -> bool:
@@ -183,3 +196,23 @@ def _executor(
     url = str(store.path) if store.path is not None else store.url
     with LocalExecutor(program, url, jobs=jobs, time_limit=seconds) as local:
         yield local
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM, and the terminal's end, end a session as Ctrl-C does: complete, and with what was kept so far."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_: int, __: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    taken = [known for known in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(known) is signal.SIG_DFL]
+    for known in taken:
+        signal.signal(known, stop)
+    try:
+        yield
+    finally:
+        for known in taken:
+            signal.signal(known, signal.SIG_DFL)

@@ -1,10 +1,12 @@
 """A script and a store -> the script runs in a child process while its record is shown as it grows.
 
-On a terminal a panel below the script's own output; elsewhere one line an epoch on stderr, the output untouched.
+On a terminal a panel below the script's own output; elsewhere one line an epoch on stderr, and one where a finding is
+raised or cleared, the output untouched.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -12,22 +14,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from advisor.config import Config
+from advisor.config import Config, rules_in_force
 from advisor.diagnosis import Diagnosis, diagnose
 from advisor.errors import ScriptError, StoreError
 from advisor.evidence import Evidence
-from advisor.record import Record, RunInfo
-from advisor.rulebook import Rule, load_rules
-from advisor.screen import epoch_line, panel
+from advisor.record import LAUNCHER, Record, RunInfo
+from advisor.screen import epoch_line, news_line, panel
+from advisor.states import History, State, news
 from advisor.store import Store
 
 SHORTEST_PAUSE = 0.25  # s between two looks at the store: the recorder writes once a second
@@ -36,7 +38,10 @@ BY_SIGNAL = 128  # a shell's exit code of a child that a signal ended: 128 + its
 
 
 class Watcher:
-    """Follows the newest run of one process in the store. Raises: RuleError at once where a rule is broken."""
+    """Follows the newest run of one process in the store. Raises: AdvisorError at once for broken rules or settings.
+
+    history: what its diagnoses found, as states; news: states raised or cleared that nobody has shown yet
+    """
 
     def __init__(self, store: Store, config: Config) -> None:
         self.store = store
@@ -45,12 +50,12 @@ class Watcher:
         self.info: RunInfo | None = None
         self.record: Record | None = None
         self.diagnosis: Diagnosis | None = None
+        self.history = History()
+        self.news: list[State] = []
         self._config = config
-        self._rules: dict[str, Rule] = {
-            name: rule for name, rule in load_rules(config.rules_folders).items() if name not in config.disabled
-        }
+        self._rules = rules_in_force(config)
         self._next = 0.0
-        self._diagnosed = 0
+        self._diagnosed: tuple[int, ...] = ()
 
     def look(self, *, force: bool = False) -> bool:
         """Read the run anew where that is due; True where there is something new. A busy store is tried again later."""
@@ -60,28 +65,60 @@ class Watcher:
         seen = -1 if self.record is None else self.record.epochs_seen
         try:
             if self.info is None or self.info.status != "running":
-                self.info = self._newest() or self.info
+                self._turn_to(self._newest())
             if self.info is not None:
                 self.record = self.store.record(self.info.id)
                 self.info = self.record.info
         except StoreError:
             self._next = time.monotonic() + SHORTEST_PAUSE
             return False
-        if self.record is not None and self.record.epochs_seen != self._diagnosed:
-            self._diagnosed = self.record.epochs_seen
-            self.diagnosis = diagnose(Evidence(self.record), self._rules, self._config.thresholds)
+        if self.record is not None and self.record.info.status == "running":
+            self._diagnose(self.record)
         now = time.monotonic()
         self._next = now + max(SHORTEST_PAUSE, (now - began) / SHARE)
         return self.record is not None and self.record.epochs_seen != seen
 
+    def finish(self) -> None:
+        """The run is over: its diagnosis, which it made itself, also says since when this screen said it."""
+        record = self.record
+        if record is None or record.info.status == "running" or not self.history.standing:
+            return
+        with suppress(StoreError):  # a date is missing then, and nothing else
+            made = self.store.diagnosis(record.info.id)
+            if made is not None:
+                dated = self.history.dated(Diagnosis.model_validate_json(made))
+                self.store.write(record.info, problems=record.problems, diagnosis=dated.model_dump_json())
+
+    def _turn_to(self, newest: RunInfo | None) -> None:
+        """The next run of a script that has several."""
+        if newest is None or (self.info is not None and newest.id == self.info.id):
+            return
+        self.finish()
+        self.info, self.record, self.diagnosis, self.history = newest, None, None, History()
+
+    def _diagnose(self, record: Record) -> None:
+        """Where there is something new: an epoch, a fact, or a loss that is no number."""
+        losses = record.series.get("step_loss")
+        broken = losses is not None and len(losses.steps) > 0 and not math.isfinite(losses.values[-1, 0])
+        position = (record.info.id, record.epochs_seen, len(record.facts), int(broken))
+        if position == self._diagnosed:
+            return
+        self._diagnosed = position
+        self.diagnosis = diagnose(Evidence(record), self._rules, self._config.thresholds)
+        before = self.history
+        self.history = before.after(self.diagnosis, record.epochs_seen - 1, self._rules)
+        self.news += news(before, self.history)
+
     def _newest(self) -> RunInfo | None:
-        mine = [info for info, _ in self.store.run_infos() if info.pid == self.pid and info.started > self.began - 1]
+        """Of the script's process, or of one that the script has started, such as rank 0 of a distributed run."""
+        found = [info for info, _ in self.store.run_infos() if info.started > self.began - 1]
+        mine = [info for info in found if info.pid == self.pid or info.launcher == os.getpid()]
         return mine[-1] if mine else None
 
 
 def run_script(script: Path, arguments: Sequence[str], *, store: Store, config: Config, console: Console) -> int:
     """Run the script; its exit code. Raises: ScriptError where it ended well and never called `advisor.watch`."""
-    _check_writable(store)
+    store.check_writable()
     watcher = Watcher(store, config)
     live = console.is_terminal
     joined = live and sys.stderr.isatty()
@@ -95,26 +132,15 @@ def run_script(script: Path, arguments: Sequence[str], *, store: Store, config: 
     with _passed_on(process):
         code = _on_terminal(process, watcher, script, console) if live else _in_lines(process, watcher)
     watcher.look(force=True)
+    watcher.finish()
     if code == 0 and watcher.info is None:
+        store.check_writable()  # where it is not, the run went elsewhere, and the script has said so
         raise ScriptError(
             "the script ended without a run",
             context=str(script),
             hint="wrap its epoch loop: for epoch in advisor.watch(range(20), model, optimizer): ...",
         )
     return code if code >= 0 else BY_SIGNAL - code
-
-
-def _check_writable(store: Store) -> None:
-    """Before hours of training, not after. Raises: StoreError. A database on a server says so itself."""
-    if store.path is None:
-        return
-    for path in (store.path, store.path.parent):  # SQLite keeps its journal beside the file
-        if not os.access(path, os.W_OK):
-            raise StoreError(
-                "the store cannot be written",
-                context=str(path),
-                hint="make it writable, or set ADVISOR_STORE to another",
-            )
 
 
 def _on_terminal(process: subprocess.Popen[bytes], watcher: Watcher, script: Path, console: Console) -> int:
@@ -124,7 +150,7 @@ def _on_terminal(process: subprocess.Popen[bytes], watcher: Watcher, script: Pat
         reader.start()
         while (code := _wait(process)) is None:
             watcher.look()
-            screen.update(panel(script.name, watcher.record, watcher.diagnosis, time.time()))
+            screen.update(panel(script.name, watcher.record, watcher.diagnosis, watcher.history, time.time()))
         reader.join()
     return code
 
@@ -141,9 +167,12 @@ def _in_lines(process: subprocess.Popen[bytes], watcher: Watcher) -> int:
         for epoch in range(first, watcher.record.epochs_seen):
             print(epoch_line(watcher.record, epoch, time.time()), file=sys.stderr, flush=True)
         shown = run, watcher.record.epochs_seen
+        for state in watcher.news:
+            print(news_line(state), file=sys.stderr, flush=True)
+        watcher.news.clear()
 
     while (code := _wait(process)) is None:
-        if watcher.look():
+        if watcher.look() or watcher.news:
             report()
     watcher.look(force=True)
     report()
@@ -161,13 +190,15 @@ def _scroll(pipe: IO[bytes], console: Console) -> None:
     """The script's lines above the panel; of a progress bar that rewrites its line, what it came to."""
     for line in pipe:
         text = line.decode("utf-8", errors="replace").rstrip("\r\n").rpartition("\r")[2]
-        console.print(Text.from_ansi(text), soft_wrap=True)
+        # `soft_wrap=True` would also cut what the panel has wrapped; a Text outside of a group forgets how it wraps.
+        console.print(Group(Text.from_ansi(text, no_wrap=True, overflow="ignore")), crop=False)
 
 
 def _environment(store: Store, *, unbuffered: bool) -> dict[str, str]:
     """Ours, with the same store even where the script changes its directory; a pipe would hold back what it prints."""
     where = str(store.path) if store.path is not None else store.url
-    return {**os.environ, "ADVISOR_STORE": where} | ({"PYTHONUNBUFFERED": "1"} if unbuffered else {})
+    ours = {"ADVISOR_STORE": where, LAUNCHER: str(os.getpid())}
+    return {**os.environ, **ours} | ({"PYTHONUNBUFFERED": "1"} if unbuffered else {})
 
 
 @contextmanager

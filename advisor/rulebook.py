@@ -10,53 +10,21 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, get_args, get_origin, get_type_hints
 
+from advisor import calibration
 from advisor.errors import RuleError
 from advisor.evidence import Evidence, Missing
 from advisor.finding import Finding, Outcome
+from advisor.source_facts import source_facts
+from advisor.thresholds import Threshold, thresholds_of
 
+KINDS = ("wiring", "data", "optimisation", "signal", "fit", "speed")
 HEADINGS = ("What it does", "Why it hurts", "Example", "When it is wrong", "References")
-
-
-# ------------------------------------------------------------------------------------ where a number comes from
-
-
-@dataclass(frozen=True, slots=True)
-class Cited:
-    """A threshold taken from a publication or another tool's documentation."""
-
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A threshold measured by us; `source` names the fixture, test or benchmark that shows it."""
-
-    source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Convention:
-    """A threshold that had to be something; `source` says why this."""
-
-    source: str
-
-
-Source = Cited | Measured | Convention
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    name: str
-    default: float
-    source: Source
-    integer: bool
 
 
 # --------------------------------------------------------------------------------------------------------- rule
@@ -68,14 +36,20 @@ class Rule:
 
     name: str
     page: str
+    kind: str  # one of KINDS
     needs: tuple[str, ...]  # without them the rule is not applicable
     optional: tuple[str, ...]  # read where they are there
     remedies: tuple[str, ...]
     probes: tuple[str, ...]  # experiments that would sharpen or confirm the finding
-    explains: tuple[str, ...]
+    explains: tuple[str, ...]  # as it is declared: rules, or kinds of them
+    symptoms: tuple[str, ...]  # the same rule by rule, once all rules are loaded
+    contradicts: tuple[str, ...]  # of two findings that contradict each other only the surer one is said
+    at_once: bool  # what it saw cannot be taken back: said without a second look
+    in_source: tuple[str, ...]  # facts of the script's text that would speak for a finding
     thresholds: tuple[Threshold, ...]
     function: Callable[..., Finding | None]
     path: Path
+    counts: calibration.Counts = field(default_factory=dict)  # how often its findings were right
 
     @property
     def summary(self) -> str:
@@ -89,13 +63,19 @@ class Rule:
                 if not evidence.has(name):
                     raise Missing(name)
             finding = self.function(evidence, **self._values(overrides or {}))
+            if not isinstance(finding, Finding | None):
+                raise TypeError(f"expected a Finding or None, got {type(finding).__name__}")
         except Missing as missing:
             return Outcome(rule=self.name, result="not_applicable", missing=str(missing))
         except Exception as error:  # noqa: BLE001  the fence: a rule that crashes is counted, and harms no other
             return Outcome(rule=self.name, result="crashed", error=f"{type(error).__name__}: {error}")
         if finding is None:
             return Outcome(rule=self.name, result="clear")
-        known = {"rule": self.name, "remedies": self.remedies, "probes": self.probes, "explains": self.explains}
+        declared = ("remedies", "probes", "at_once")
+        known = {"rule": self.name, "explains": self.symptoms, **{name: getattr(self, name) for name in declared}}
+        there = source_facts(evidence.info.source) if self.in_source and evidence.info.source else {}
+        known["confidence"] = calibration.calibrated(self.counts, self.name, finding.confidence)
+        known["supported_by"] = tuple(there[name] for name in self.in_source if name in there)
         return Outcome(rule=self.name, result="fired", finding=finding.model_copy(update=known))
 
     def _values(self, overrides: Mapping[str, float]) -> dict[str, float]:
@@ -112,30 +92,53 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class _Declared:
+    kind: str
     needs: tuple[str, ...]
     optional: tuple[str, ...]
     remedies: tuple[str, ...]
     probes: tuple[str, ...]
     explains: tuple[str, ...]
+    contradicts: tuple[str, ...]
+    at_once: bool
+    in_source: tuple[str, ...]
 
 
 def rule(
     *,
+    kind: str,
     needs: Sequence[str],
     optional: Sequence[str] = (),
     remedies: Sequence[str] = (),
     probes: Sequence[str] = (),
     explains: Sequence[str] = (),
+    contradicts: Sequence[str] = (),
+    at_once: bool = False,
+    in_source: Sequence[str] = (),
 ) -> Callable[[Callable[..., Finding | None]], Callable[..., Finding | None]]:
     """Mark the function that is a rule.
 
-    needs:    series and facts without which the rule is not applicable
-    optional: series and facts that it reads where they are there
-    remedies: in the order in which an expert would try them
-    probes:   experiments that can confirm the finding
-    explains: rules whose findings are symptoms of this one
+    kind:        where the fault lies: wiring, data, optimisation, signal, fit or speed
+    needs:       series and facts without which the rule is not applicable
+    optional:    series and facts that it reads where they are there
+    remedies:    in the order in which an expert would try them
+    probes:      experiments that can confirm the finding
+    explains:    rules whose findings are symptoms of this one; a kind stands for all rules of that kind
+    contradicts: rules whose findings cannot be true together with this one, or ask for the opposite; said on one
+                 side, it holds for both
+    at_once:     what it sees cannot be taken back, such as a NaN: while a run goes on it is said at the first look
+    in_source:   facts of the script's text (`advisor.source_facts`) that would support the finding
     """
-    declared = _Declared(tuple(needs), tuple(optional), tuple(remedies), tuple(probes), tuple(explains))
+    declared = _Declared(
+        kind=kind,
+        needs=tuple(needs),
+        optional=tuple(optional),
+        remedies=tuple(remedies),
+        probes=tuple(probes),
+        explains=tuple(explains),
+        contradicts=tuple(contradicts),
+        at_once=at_once,
+        in_source=tuple(in_source),
+    )
 
     def mark(function: Callable[..., Finding | None]) -> Callable[..., Finding | None]:
         function.__advisor_rule__ = declared  # type: ignore[attr-defined]
@@ -156,14 +159,19 @@ def own_folder() -> Path:
     raise RuleError("the rules that come with advisor are missing", context=str(here), hint="install advisor again")
 
 
-def load_rules(folders: Sequence[Path] = ()) -> dict[str, Rule]:
-    """Our rules, and those of the user's folders, by name. Raises: RuleError at the first file that is broken."""
+def load_rules(folders: Sequence[Path] = (), *, counts: calibration.Counts | None = None) -> dict[str, Rule]:
+    """Our rules, and those of the user's folders, by name. Raises: RuleError at the first file that is broken.
+
+    counts: in the place of those that lie in the folders
+    """
     found: dict[str, Rule] = {}
     for folder in (own_folder(), *folders):
         if not folder.is_dir():
-            raise RuleError("expected a folder of rules", context=str(folder), hint="check [tool.advisor] rules")
+            hint = "check rule_folders in [tool.advisor]"
+            raise RuleError("expected a folder of rules", context=str(folder), hint=hint)
+        known = calibration.load_counts(folder) if counts is None else counts
         for path in sorted(folder.glob("[!_]*.py")):
-            loaded = load_rule(path)
+            loaded = replace(load_rule(path), counts=known)
             if loaded.name in found:
                 raise RuleError(
                     f"there is already a rule {loaded.name!r}",
@@ -171,7 +179,16 @@ def load_rules(folders: Sequence[Path] = ()) -> dict[str, Rule]:
                     hint=f"rename this one; the other is {found[loaded.name].path}",
                 )
             found[loaded.name] = loaded
-    return found
+    return {name: replace(r, symptoms=tuple(_names(r.explains, found, name))) for name, r in found.items()}
+
+
+def _names(explained: Sequence[str], rules: Mapping[str, Rule], own: str) -> Iterator[str]:
+    """The names of rules; a kind stands for all rules of that kind."""
+    for word in explained:
+        if word in KINDS:
+            yield from (name for name, rule in rules.items() if rule.kind == word and name not in (own, *explained))
+        else:
+            yield word
 
 
 def load_rule(path: Path) -> Rule:
@@ -194,12 +211,17 @@ def _load(path: Path, _changed: int) -> Rule:
     return Rule(
         name=name,
         page=_page(module, path),
+        kind=_kind(declared, path),
         needs=declared.needs,
         optional=declared.optional,
         remedies=declared.remedies,
         probes=declared.probes,
         explains=declared.explains,
-        thresholds=tuple(_thresholds(function, path)),
+        symptoms=declared.explains,
+        contradicts=declared.contradicts,
+        at_once=declared.at_once,
+        in_source=declared.in_source,
+        thresholds=tuple(thresholds_of(function, path)),
         function=function,
         path=path,
     )
@@ -222,6 +244,16 @@ def _import(path: Path) -> ModuleType:
     return module
 
 
+def _kind(declared: _Declared, path: Path) -> str:
+    if declared.kind not in KINDS:
+        raise RuleError(
+            f"expected a kind of fault, found {declared.kind!r}",
+            context=str(path),
+            hint=f"use one of {', '.join(KINDS)}",
+        )
+    return declared.kind
+
+
 def _page(module: ModuleType, path: Path) -> str:
     page = inspect.cleandoc(module.__doc__ or "")
     found = tuple(re.findall(r"^## (.+?)\s*$", page, flags=re.MULTILINE))
@@ -232,25 +264,3 @@ def _page(module: ModuleType, path: Path) -> str:
             hint="the docstring is the page that `advisor explain` prints",
         )
     return page
-
-
-def _thresholds(function: Callable[..., Finding | None], path: Path) -> list[Threshold]:
-    hints = get_type_hints(function, include_extras=True)
-    found = []
-    for parameter in list(inspect.signature(function).parameters.values())[1:]:
-        shown = f"{parameter.name}={parameter.default if parameter.default is not parameter.empty else '?'}"
-        hint = hints.get(parameter.name)
-        sources = [a for a in get_args(hint)[1:] if isinstance(a, Source)] if get_origin(hint) is Annotated else []
-        if parameter.kind is not parameter.KEYWORD_ONLY or isinstance(parameter.default, bool | str | None.__class__):
-            raise RuleError(
-                f"threshold {shown} must be keyword-only and a number", context=str(path), hint="write it after a `*`"
-            )
-        if parameter.default is parameter.empty or len(sources) != 1:
-            raise RuleError(
-                f"threshold {shown} does not say where it comes from",
-                context=str(path),
-                hint="annotate it with Cited, Measured or Convention and give it a default",
-            )
-        number = parameter.default
-        found.append(Threshold(parameter.name, float(number), sources[0], isinstance(number, int)))
-    return found

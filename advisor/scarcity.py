@@ -38,7 +38,7 @@ def learning_curve(lab: Laboratory, seeds: Sequence[int]) -> dict[str, Json] | N
     """
     from advisor.trial import Job
 
-    plans = [plan for plan in (_subset(fraction) for fraction in FRACTIONS) if plan]
+    plans = [plan for plan in (subset_plan(fraction) for fraction in FRACTIONS) if plan]
     once = sum(lab.price(plan) for plan in plans)
     affordable = lab.budget.allows(once + 1 + len(seeds), jobs=lab.jobs)  # a screening and a confirmation are to follow
     if len(plans) < len(FRACTIONS) or not affordable or lab.metric is None:
@@ -106,7 +106,7 @@ def _gains(n: NDArray[np.float64], errors: NDArray[np.float64]) -> NDArray[np.fl
     return gains
 
 
-def _subset(fraction: float) -> Plan | None:
+def subset_plan(fraction: float) -> Plan | None:
     """The plan of whichever remedy trains on a share of the data."""
     for remedy in load_remedies().values():
         if "subset" in remedy.changes and "fraction" in remedy.parameters.model_fields:

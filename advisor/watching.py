@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from advisor import assignment, ending, ranks, taps
-from advisor.config import load_config
+from advisor.config import load_config, rules_in_force
 from advisor.describing import check_arguments, describe, layer_info
 from advisor.diagnosis import Diagnosis, diagnose
 from advisor.epochs import Epochs
@@ -29,7 +29,6 @@ from advisor.plan import Plan, as_plan
 from advisor.record import Record, RunInfo, Status
 from advisor.recording import Recorder
 from advisor.remedies import Session, apply_plan, check_plan
-from advisor.rulebook import load_rules
 
 T = TypeVar("T")
 
@@ -68,6 +67,8 @@ def watch(
     """
     optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
     check_arguments(model, optimizers, train, mode)
+    given = as_plan(plan)
+    check_plan(given, str(plan) if isinstance(plan, str | Path) else "plan=")
     return Watch(
         iterable,
         model,
@@ -77,7 +78,7 @@ def watch(
         val=val,
         schedulers=scheduler if isinstance(scheduler, list) else [scheduler] if scheduler is not None else [],
         info=describe(iterable, model, name, metric, mode),
-        plan=as_plan(plan),
+        plan=given,
         report=report,
     )
 
@@ -160,8 +161,7 @@ class Watch(Generic[T]):
         if self._diagnosis is not None:
             return self._diagnosis
         config = load_config()
-        rules = {k: v for k, v in load_rules(config.rules_folders).items() if k not in config.disabled}
-        return diagnose(Evidence(self.record), rules, config.thresholds)
+        return diagnose(Evidence(self.record), rules_in_force(config), config.thresholds)
 
     # ------------------------------------------------------------------------------------------------------ the loop
 

@@ -17,16 +17,16 @@ MOST_LINES = 300  # the design's: when a file wants to be a hub, split it
 
 # From one immutable value to the next. A module imports from its own group and from those above it, never from below.
 FLOW: tuple[tuple[str, str], ...] = (
-    ("record", "errors record snapshot schema store"),
-    ("evidence", "evidence progress metric"),
-    ("rules", "finding rulebook"),
+    ("record", "errors record snapshot schema database store"),
+    ("evidence", "evidence progress loss_inputs metric"),
+    ("rules", "finding source_facts thresholds calibration rulebook"),
     ("diagnosis", "diagnosis states"),
     ("plan", "plan config assignment session"),
     ("report", "report"),
     (
         "watching",
-        "fence taps losses sampling recording instruments capture probes remedies ranks hooks roles training_losses "
-        "validations observing ending epochs describing watching",
+        "fence rebinding taps losses sampling recording instruments bridging capture probes remedies ranks hooks roles "
+        "training_losses validations observing probing ending epochs describing watching",
     ),
     ("trial", "script program overlay moves scan open_files replacing sandbox seeds trial child executors"),
     ("verdict", "verdict"),
@@ -35,8 +35,8 @@ FLOW: tuple[tuple[str, str], ...] = (
         "budget events ledger laboratory strategies scarcity baseline confirming searching final plan_file fixed "
         "fixing",
     ),
-    ("users' rules", "recorded partial checking new_rule"),
-    ("command line", "pages screen live listing following demo demo_script cli __main__"),
+    ("users' rules", "recorded partial cases checking examining new_rule"),
+    ("command line", "pages screen live listing following demo demo_script words cli __main__"),
 )
 
 # Where torch may be imported at all, also inside a function: what touches live objects of a training.
@@ -50,6 +50,8 @@ TORCH = {
     "hooks": "part of watching: torch's hooks",
     "roles": "part of watching: which loader trains",
     "training_losses": "part of watching: every step's loss",
+    "bridging": "part of watching: what stands between a model and its loss",
+    "probing": "part of watching: when probes run",
     "validations": "part of watching: what the user's loop validates",
     "describing": "part of watching: checks its arguments",
     "capture": "part of watching: batches for evaluation and probes",
@@ -62,6 +64,7 @@ TORCH = {
     "child": "tries whether a fork can compute",
     "executors": "preload torch for trials",
     "seeds": "shifts torch's seeds in a trial",
+    "recorded": "runs a fixture on one thread",
     "sandbox": "redirects torch.save in a trial",
     "integrations": "other trainers' callbacks",
     "demo_script": "a user's script, shipped to be copied",
@@ -164,7 +167,7 @@ def test_the_command_line_imports_only_itself_at_first() -> None:
         for alias in ([node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
     }
     others = {str(name) for name in at_once if str(name).split(".")[0] not in sys.stdlib_module_names}
-    assert others == {"typer", "advisor", "advisor.errors", "advisor.script"}
+    assert others == {"typer", "advisor", "advisor.errors", "advisor.script", "advisor.words"}
 
 
 def test_core_names_no_leaf() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -332,14 +333,34 @@ def test_a_program_that_cannot_be_watched(store: Store, remedies: Given, reached
     assert json.loads(store.session_documents()[-1][2])["status"] == "failed"
 
 
-def test_ctrl_c_keeps_what_there_is(store: Store, remedies: Given) -> None:
-    """Interrupted in the second stage: the first plan stays accepted, with its verdict and its file."""
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_keeps_what_there_is(store: Store, remedies: Given, by: signal.Signals) -> None:
+    """Interrupted in the second stage: the first plan stays accepted, with its verdict and its file.
+
+    A job scheduler's SIGTERM and a closed terminal do the same; afterwards they do what they did before.
+    """
     remedies(remedy("one", "layers"), remedy("two", "inputs"))
-    world = made(store, {"one": 0.2, "two": 0.1}, interrupt_at=16)
+    world = made(store, {"one": 0.2, "two": 0.1}, interrupt_at=16, interrupt=by)
     done = run(world, budget=40)
+    assert signal.getsignal(by) is (signal.default_int_handler if by == signal.SIGINT else signal.SIG_DFL)
     assert (done.session.status, done.plan) == ("interrupted", change("one"))
     assert done.final is not None
     assert Plan.load("advisor-plan.toml") == change("one")
+
+
+@pytest.mark.parametrize(("budget", "says"), [(6, True), (12, False)])
+def test_a_budget_that_only_the_baseline_fits_in_says_what_is_missing(
+    store: Store, remedies: Given, budget: int, says: bool
+) -> None:
+    """Six trainings are a baseline on six seeds; whoever gave them hears how many more a remedy takes."""
+    remedies(remedy("one", "layers"))
+    done = run(made(store, {"one": 0.2}), budget=budget)
+    missing = (
+        "nothing was tried: the budget went into the baseline, and a remedy takes 6 trainings more, one to screen it "
+        "and 5 to confirm it"
+    )
+    assert says == (missing in done.session.notes)
+    assert says == (not done.plan)
 
 
 def test_a_file_that_is_not_ours_is_never_overwritten(store: Store, remedies: Given) -> None:

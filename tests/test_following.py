@@ -48,10 +48,13 @@ def test_a_healthy_baseline() -> None:
 
 def test_every_run_has_a_line_where_there_is_no_bar() -> None:
     """Without a terminal a long session still shows that it goes on; a run that broke says so."""
-    first, second = lines(
+    baseline, _, first, second = lines(
+        RunDone(trial=0, plan=Plan(), seed=0, score=None, seconds=2.0, spent=1.0, budget=20.0),
+        Diagnosed(Plan(), Diagnosis(status="healthy", reason="seen: 3 epochs")),
         RunDone(trial=1, plan=DROPOUT, seed=1, score=0.6, seconds=2.0, spent=3.0, budget=20.0),
         RunDone(trial=1, plan=DROPOUT, seed=2, score=None, seconds=2.0, spent=4.0, budget=20.0),
     )
+    assert baseline.startswith("          seed 0   2.0 s   (1 of 20 trainings, ")  # before the metric is known
     assert first.startswith("          seed 1   0.600   2.0 s   (3 of 20 trainings, ")
     assert second.startswith("          seed 2   not scored   2.0 s   (4 of 20 trainings, ")
 

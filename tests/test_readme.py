@@ -114,7 +114,8 @@ def test_the_settings_are_settings(folder: Path) -> None:
 
 def test_every_command_of_the_table_works(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In their order, on a short script; the demo is a line of `.ci/run`."""
-    assert [command.split()[1] for command in COMMANDS] == ["run", "fix", "report", "runs", "explain", "demo"]
+    names = ["run", "fix", "report", "runs", "explain", "new-rule", "check-rules", "demo"]
+    assert [command.split()[1] for command in COMMANDS] == names
     for command in COMMANDS[:-1]:
         with pytest.raises(SystemExit, match="0"):
             cli.main(command.split()[1:])

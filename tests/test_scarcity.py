@@ -45,7 +45,9 @@ None.
 from advisor import Evidence, Finding, rule
 
 
-@rule(needs=["train_loss"], optional=["probe.data_fractions"], probes=["data_fractions"])
+@rule(
+    kind="fit", needs=["train_loss"], optional=["probe.data_fractions"], probes=["data_fractions"]
+)
 def few_data(run: Evidence) -> Finding | None:
     gain = run.table("probe.data_fractions")["doubling_gain"] if run.has("probe.data_fractions") else 0.0
     return Finding(message=f"Doubling should bring {gain:.2f}.", numbers=(), confidence=0.9, first_step="Collect more.")
