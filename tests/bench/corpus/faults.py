@@ -7,12 +7,12 @@ call true of such a run as well.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from networks import Detached, Then, Unregistered, linear_layers, reset
-from program import Ordered, Program, changed, with_data
+from program import Ordered, Program, changed, prepared, with_data
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -58,11 +58,11 @@ def rate(factor: float, **more: Any) -> Callable[[Program], None]:
 
 def inputs(change: Callable[[Tensor], Tensor]) -> Callable[[Program], None]:
     """Another preparation of all inputs."""
-    return lambda p: with_data(p, x=change(p.data.x), x_val=change(p.data.x_val))
+    return lambda p: prepared(p, x=change)
 
 
 def targets(change: Callable[[Tensor], Tensor]) -> Callable[[Program], None]:
-    return lambda p: with_data(p, y=change(p.data.y), y_val=change(p.data.y_val))
+    return lambda p: prepared(p, y=change)
 
 
 def _uneven(x: Tensor) -> Tensor:
@@ -120,6 +120,7 @@ def _leak(p: Program) -> None:
         return torch.cat([x, y.reshape(len(y), 1).float() - float(p.data.y.float().mean())], 1)
 
     with_data(p, x=add(p.data.x, p.data.y), x_val=add(p.data.x_val, p.data.y_val))
+    p.judge = replace(p.judge, x_val=functional.pad(p.judge.x_val, (0, 1)))  # where it is used, the column is not known
 
 
 def _few(p: Program) -> None:
@@ -138,7 +139,7 @@ def _padding(p: Program) -> None:
     def head(n: nn.Module) -> None:
         n.head = nn.Linear(32, pad + 1)
 
-    with_data(p, x=padded(p.data.x), y=padded(p.data.y), x_val=padded(p.data.x_val), y_val=padded(p.data.y_val))
+    prepared(p, x=padded, y=padded)
     network(head)(p)
 
 

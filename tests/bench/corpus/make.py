@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import sys
 import tempfile
+import traceback
 import warnings
 import zlib
 from dataclasses import dataclass, replace
@@ -97,12 +98,16 @@ def faulty(among: list[Spec]) -> list[Spec]:
 
 
 def work(spec: Spec) -> tuple[Spec, str, float]:
-    """Train one program: its record, and its clean validation score."""
+    """Train one program: its record, and its clean validation score. "" for the record of one that raised."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["ADVISOR_STORE"] = str(Path(folder) / "advisor.db")
-        record, reached = run(_program(spec))
+        try:
+            record, reached = run(_program(spec))
+        except Exception:  # noqa: BLE001  one program that cannot be run is said, and does not lose the others
+            print(f"{spec} raised\n{traceback.format_exc()}", file=sys.stderr, flush=True)
+            return spec, "", 0.0
     return spec, to_json(record), reached
 
 
@@ -131,10 +136,12 @@ def main() -> None:
         best = {data: max(score for spec, _, score in first if spec.data == data) for data in SETS}
         scores = {spec.base: score for spec, _, score in first}
         good = [spec for spec, _, score in sorted(first, key=lambda r: r[0].base) if score >= best[spec.data] - COSTS]
-        lines += [_line(spec, record, score, counts=spec in good) for spec, record, score in first]
+        lines += [_line(spec, record, score, counts=spec in good) for spec, record, score in first if record]
         wanted = [s for s in faulty(good) if options.only in (None, s.fault)]
         for spec, record, score in pool.imap_unordered(work, wanted):
             assert spec.fault is not None  # what `faulty` gave
+            if not record:
+                continue
             counts = FAULTS[spec.fault].certain or scores[spec.base] - score >= COSTS
             lines.append(_line(spec, record, score, counts=counts))
     if options.only is None:

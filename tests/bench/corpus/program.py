@@ -24,11 +24,12 @@ IGNORED = -100  # functional.cross_entropy's own value for targets that do not c
 class Program:
     """What a user decides, and what goes wrong.
 
+    judge: the validation data as they should be; a fault spoils `data` alone, a preparation changes both
     set_up: network -> network; loss: output, target -> scalar; change, val_change: inputs as an epoch gets them
     """
 
-    name: str
     data: Data
+    judge: Data
     network: str
     seed: int
     optimizer: str = "adam"
@@ -62,7 +63,7 @@ class Program:
 
 def program(data: str, network: str, seed: int, **settings: Any) -> Program:
     """A sound program over a data set."""
-    return Program(data, load(data, seed), network, seed, **settings)
+    return Program(loaded := load(data, seed), loaded, network, seed, **settings)
 
 
 class Rows(Dataset[tuple[Tensor, Tensor]]):
@@ -134,7 +135,7 @@ def run(p: Program) -> tuple[Record, float]:
 @torch.no_grad()
 def score(p: Program, network: nn.Module) -> float:
     """Accuracy, or R², on the validation data as they should be, in eval mode; 0 for a network that broke."""
-    clean = load(p.name, p.seed)
+    clean = p.judge
     network.eval()
     output, y = network(clean.x_val), clean.y_val
     if not bool(torch.isfinite(output).all()):
@@ -157,6 +158,14 @@ def changed(p: Program, **settings: Any) -> None:
 def with_data(p: Program, **parts: Tensor) -> None:
     """Other data in the place of some."""
     p.data = replace(p.data, **parts)  # type: ignore[arg-type]
+
+
+def prepared(p: Program, **changes: Callable[[Tensor], Tensor]) -> None:
+    """Another preparation of inputs (x) or targets (y), of training and of whoever judges alike."""
+    for name, change in changes.items():
+        for part in (name, f"{name}_val"):
+            with_data(p, **{part: change(getattr(p.data, part))})
+            p.judge = replace(p.judge, **{part: change(getattr(p.judge, part))})  # type: ignore[arg-type]
 
 
 def _optimizer(p: Program, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
