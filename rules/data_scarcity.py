@@ -47,6 +47,7 @@ from advisor.progress import end
 
 
 @rule(
+    kind="fit",
     needs=[],
     optional=["probe.data_fractions", "probe.reference", "clean_train_score", "val_score"],
     probes=["data_fractions"],

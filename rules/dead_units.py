@@ -46,6 +46,7 @@ from advisor.progress import skill
 
 
 @rule(
+    kind="signal",
     needs=["dead_units", "clean_train_score", "chance_score"],
     remedies=["learning_rate", "batch_norm", "learning_rate_schedule"],
     explains=["learning_rate_too_low", "slow_convergence", "too_few_epochs", "underfitting", "vanishing_gradients"],

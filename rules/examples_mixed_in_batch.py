@@ -40,6 +40,7 @@ from advisor.evidence import Missing
 
 
 @rule(
+    kind="wiring",
     needs=["probe.batch_independence"],
     explains=[
         "learning_rate_too_low",

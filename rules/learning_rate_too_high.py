@@ -54,11 +54,13 @@ from advisor.progress import end, guessing_loss, initial_loss
 
 
 @rule(
+    kind="optimisation",
     needs=["train_loss", "update_ratio"],
     optional=["step_loss", "weight_norm", "loss", "classes", "probe.learning_rate_range"],
     remedies=["learning_rate", "learning_rate_schedule", "batch_norm"],
     probes=["learning_rate_range"],
     explains=["dead_units", "non_finite_loss", "overfitting", "underfitting", "vanishing_gradients"],
+    contradicts=["learning_rate_too_low"],
 )
 def learning_rate_too_high(
     run: Evidence,

@@ -68,6 +68,7 @@ from advisor.progress import (
 
 
 @rule(
+    kind="optimisation",
     needs=["train_loss", "update_ratio"],
     optional=["step_loss", "val_loss", "lr", "clean_train_score", "chance_score", "probe.learning_rate_range"],
     remedies=["learning_rate", "learning_rate_schedule", "optimizer", "more_epochs"],

@@ -44,6 +44,7 @@ from advisor.progress import LAST
 
 
 @rule(
+    kind="signal",
     needs=["train_loss"],
     optional=["step_loss", "val_loss", "first_non_finite"],
     remedies=["learning_rate"],
@@ -56,6 +57,7 @@ from advisor.progress import LAST
         "underfitting",
         "vanishing_gradients",
     ],
+    at_once=True,
 )
 def non_finite_loss(
     run: Evidence,

@@ -68,6 +68,7 @@ class Turn:
 
 
 @rule(
+    kind="fit",
     needs=["train_loss", "val_loss"],
     optional=[
         "step_loss",
@@ -80,6 +81,7 @@ class Turn:
     remedies=["augmentation", "dropout", "weight_decay", "batch_norm", "early_stopping"],
     probes=["data_fractions"],
     explains=["data_scarcity"],
+    contradicts=["over_regularised", "too_few_epochs", "underfitting"],
 )
 def overfitting(
     run: Evidence,

@@ -42,6 +42,7 @@ from advisor.progress import fall, initial_loss, is_finite, pace
 
 
 @rule(
+    kind="fit",
     needs=["train_loss", "val_loss"],
     optional=["step_loss"],
     remedies=["learning_rate", "optimizer", "batch_norm", "learning_rate_schedule", "more_epochs"],

@@ -42,7 +42,7 @@ from advisor import Convention, Evidence, Finding, Measured, Number, rule
 from advisor.evidence import Missing
 
 
-@rule(needs=[], optional=["probe.future_inputs", "probe.single_feature"], explains=["overfitting"])
+@rule(kind="wiring", needs=[], optional=["probe.future_inputs", "probe.single_feature"], explains=["overfitting"])
 def target_leakage(
     run: Evidence,
     *,

@@ -40,6 +40,7 @@ from advisor.progress import PART, fall, initial_loss, is_finite, pace
 
 
 @rule(
+    kind="fit",
     needs=["val_loss", "train_loss"],
     optional=["step_loss", "lr"],
     remedies=["more_epochs", "learning_rate", "optimizer"],

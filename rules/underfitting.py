@@ -46,6 +46,7 @@ from advisor.progress import end, initial_loss, is_finite, pace, share_error, sk
 
 
 @rule(
+    kind="fit",
     needs=["train_loss", "clean_train_score", "val_score"],
     optional=["step_loss", "chance_score", "classes", "probe.reference"],
     probes=["overfit_batch"],

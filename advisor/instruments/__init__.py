@@ -6,13 +6,16 @@ for each run and calls whichever of the events below it defines. The training lo
     start(live)                               once, before the first epoch
     for each step:
         train_batch(live, batch)           +  as the loader gave it, before a remedy changes it
+        loss_called(live, heard)           *  a loss function ran, torch's or the loop's own; its graph is there
         before_backward(live, root)        *  of every micro-batch; gradients are what the last step or micro-batch left
         step_loss(live, call)              *  a training loss was computed (of every micro-batch)
         after_backward(live, root)         *  gradients are there, the graph below `root` can still be walked
         before_step(live, optimizer)       *  gradients are what the optimizer gets, parameters not yet changed
         after_step(live, optimizer)        *  parameters are changed
+        step_in_eval(live)                    an optimizer has stepped while the model is in eval mode
         step_end(live)                     *  all optimizers have stepped
     val_batch(live, batch)                 +  as the loader gave it
+    train_inputs, val_inputs(live, given)  +  (args, kwargs) of a forward pass of the user's, as the model gets them
     validation(live, call)                    each loss of the user's validation, or of watch's own (`live.own_pass`)
     clean(live, calls, inputs)                after an eval-mode pass over the fixed part of the training data
     epoch_end(live)                           after each epoch; `live.losses` holds its steps' losses
@@ -36,20 +39,24 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from advisor.losses import LossCall
+from advisor.losses import HeardLoss, LossCall
 from advisor.record import Json, Phase, Task
 from advisor.recording import Recorder
 
 EVENTS = (
     "start",
     "train_batch",
+    "loss_called",
     "before_backward",
     "step_loss",
     "after_backward",
     "before_step",
     "after_step",
+    "step_in_eval",
     "step_end",
     "val_batch",
+    "train_inputs",
+    "val_inputs",
     "validation",
     "clean",
     "epoch_end",
@@ -85,11 +92,13 @@ class Live:
     loss_name: str = ""
     train: DataLoader[Any] | None = None
     val: DataLoader[Any] | None = None
+    loader: DataLoader[Any] | None = None  # of the last batch, whatever it is for
     schedulers: list[Any] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)  # of the epoch under way, by phase
     samples: int = 0  # training samples of the epoch under way
     losses: Tensor | None = None  # (S,) of the steps of the epoch that ends, on the device
     own_pass: bool = False  # what runs now is an evaluation of watch's own
+    validated_in_train: bool = False  # the model's mode in the forward pass of the newest validation loss
 
     def emit(self, name: str, phase: Phase, values: Tensor | Sequence[float], axis: tuple[str, ...] = ("",)) -> None:
         """Record values of shape () or (len(axis),) at this step and epoch."""
@@ -145,4 +154,4 @@ def layers_of(model: nn.Module) -> tuple[LiveLayer, ...]:
     return tuple(found)
 
 
-__all__ = ["EVENTS", "Instruments", "Live", "LiveLayer", "LossCall", "known_instruments", "layers_of"]
+__all__ = ["EVENTS", "HeardLoss", "Instruments", "Live", "LiveLayer", "LossCall", "known_instruments", "layers_of"]

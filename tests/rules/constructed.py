@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from advisor import cases
 from advisor.evidence import Evidence
 from advisor.finding import Finding
 from advisor.record import Json, Layer, Phase, Record, RunInfo, Series, Task
 from advisor.rulebook import Rule, load_rules
-from advisor.snapshot import from_json
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
@@ -60,11 +59,9 @@ def result(rule: str, run: Evidence) -> str:
     return RULES[rule].run(run).result
 
 
-@cache
 def stored(folder: str, name: str) -> Record:
     """The record of a fixture."""
-    path = FIXTURES / folder / f"{name}.json"
-    return from_json(path.read_text(encoding="utf-8"), str(path))
+    return cases.stored(FIXTURES / folder / f"{name}.json")
 
 
 def healthy() -> list[str]:

@@ -187,7 +187,7 @@ def experiment(gain: float, width: float = 0.005, metric: str = "val_accuracy", 
 def test_scarcity_needs_the_experiment() -> None:
     """Without it the rule is not applicable, however few the samples."""
     outcome = RULES["data_scarcity"].run(overfit(facts={**SAMPLES, "train_samples": 10}))
-    assert (outcome.result, outcome.missing) == ("not_applicable", "probe.data_fractions")
+    assert (outcome.result, outcome.missing) == ("not_applicable", "probe.reference")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,97 @@
+"""Many training labels are contradicted by a model that generalises, and learning them by heart does harm.
+
+## What it does
+
+Follows the margin of a fixed part of the training samples over the run: how far the score of a sample's label is above
+the highest other. A sample counts as contradicted where its mean margin, in units of the typical one, is clearly
+negative: the model is as sure of another class as it is of the right one elsewhere. A hard sample has a margin near
+zero.
+
+Fires where, after some epoch, the model contradicts a tenth or more of the training labels beyond the share of
+validation that it has wrong, and validation is well above chance: samples that are merely hard are as hard in
+validation. It is a note unless the noise does harm: a fifth or more is contradicted beyond that, and the model went on
+to learn a third of these labels by heart, which its accuracy on the same samples shows. Augmented training data are
+left out: there it may be the input that does not show its label.
+
+## Why it hurts
+
+What is learnt last, in the epochs after the best one, is noise: capacity and epochs go into it, and validation falls.
+
+## Example
+
+    labels = crowd_answers[:, 0]  # one answer a sample, and one in three is a guess
+
+## When it is wrong
+
+Where validation labels are as noisy as training labels, noise and a hard task look alike, and the rule is silent. A
+group of samples that is hard and rare in validation looks mislabelled. With two passes over the fixed samples, which
+are the least, the estimate is rough.
+
+## References
+
+- Pleiss et al., Identifying Mislabeled Data using the Area Under the Margin Ranking, NeurIPS 2020.
+  https://arxiv.org/abs/2001.10528
+- Northcutt et al., Pervasive Label Errors in Test Sets Destabilize Machine Learning Benchmarks, 2021: at least 3.3 %
+  of labels are wrong on average over ten common test sets. https://arxiv.org/abs/2103.14749
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from advisor import Cited, Convention, Evidence, Finding, Number, rule
+from advisor.progress import is_finite
+
+SAME = 0.7  # of the samples of an epoch were in the one before: below, training data are augmented, if only by flips
+
+
+@rule(
+    kind="data",
+    needs=["contradicted", "clean_train_score", "val_score", "chance_score"],
+    optional=["train_identities"],
+    explains=["data_scarcity", "overfitting", "underfitting"],
+)
+def label_noise(
+    run: Evidence,
+    *,
+    some: Annotated[
+        float, Cited("Northcutt et al., 2021: 3.3 % are usual; three times as many are worth a look")
+    ] = 0.1,
+    many: Annotated[float, Convention("a fifth: at most four labels in five can be right")] = 0.2,
+    general: Annotated[float, Convention("half of the way from guessing: what does not generalise cannot judge")] = 0.5,
+    heart: Annotated[float, Convention("a third of the contradicted labels, learnt all the same")] = 0.33,
+) -> Finding | None:
+    passes, score = run.curve("contradicted"), run.curve("val_score")
+    if not is_finite(passes, score) or len(passes) < 2 or not len(score):
+        return None
+    if run.has("train_identities") and run.entry("train_identities", "again", 1.0) < SAME:
+        return None  # augmented: it may be the input that does not show its label
+    chance = run.number("chance_score")
+    wrong = 1.0 - score.values[np.clip(np.searchsorted(score.at, passes.at, side="right") - 1, 0, None)]
+    excess = passes.values - wrong  # what validation, with clean labels, has wrong is hard and not mislabelled
+    at = int(excess.argmax())
+    share, beyond, best = float(passes.values[at]), float(excess[at]), int(passes.at[at])
+    if beyond < some or wrong[at] > (1.0 - general) * (1.0 - chance):
+        return None
+    right = run.curve("clean_train_score").last  # of the same samples: with more than 1 - share, some are learnt
+    known = max(0.0, right - (1.0 - share)) / share
+    harmful = beyond > many and known > heart
+    return Finding(
+        message=f"About {share:.0%} of the training labels are contradicted by the model of epoch {best}, which has "
+        f"{wrong[at]:.0%} of validation wrong{f'; {known:.0%} of them it then learnt by heart' if harmful else ''}.",
+        numbers=(
+            Number(
+                text=f"contradicted {share:.2f}, {beyond:.2f} more than validation has wrong",
+                value=beyond,
+                threshold=many if harmful else some,
+            ),
+            Number(text=f"training accuracy {right:.2f} at the end", value=known, threshold=heart),
+        ),
+        confidence=0.85 if harmful else 0.5,
+        first_step="Look at the samples with the lowest margins and correct their labels; until then stop early or "
+        "smooth the labels.",
+        since=best,
+        severity="problem" if harmful else "note",
+    )

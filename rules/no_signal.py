@@ -1,0 +1,97 @@
+"""The training data are learnt by heart and validation stays at chance: labels and inputs do not belong together.
+
+## What it does
+
+Fires where the model is more than a third of the way from guessing to a perfect fit of the training data, yet
+validation ends no better than chance by more than the standard errors of guessing, and was never a seventh of the way
+above it. For classes, the mean recall must be at chance too, so that rare classes do not look like it.
+
+A model that fits nothing at all is left to other rules: there everything between the data and the loss may be the
+reason.
+
+## Why it hurts
+
+A network can learn random labels. All it learns then is which sample is which.
+
+## Example
+
+    x = x[torch.randperm(len(x))]  # the labels were not shuffled with them
+
+## When it is wrong
+
+Some dozen training samples of a hard problem can be learnt by heart without a trace of generalisation. Validation
+data that are prepared in another way or belong to other classes give the same picture; where that can be seen,
+`train_val_mismatch` says so.
+
+## References
+
+- Zhang et al., Understanding deep learning requires rethinking generalization, ICLR 2017: networks fit random labels
+  perfectly and are at chance on test data. https://arxiv.org/abs/1611.03530
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from advisor import Convention, Evidence, Finding, Number, rule
+from advisor.progress import end, is_finite, share_error, skill, smooth
+
+
+@rule(
+    kind="data",
+    needs=["clean_train_score", "val_score", "chance_score"],
+    optional=["val_balanced_accuracy", "classes", "val_samples"],
+    explains=[
+        "data_scarcity",
+        "label_noise",
+        "learning_rate_too_low",
+        "overfitting",
+        "slow_convergence",
+        "too_few_epochs",
+        "underfitting",
+    ],
+)
+def no_signal(
+    run: Evidence,
+    *,
+    learnt: Annotated[float, Convention("a third of the way to a perfect fit: not by guessing")] = 0.33,
+    clear: Annotated[float, Convention("standard errors of guessing: 1 in 740 by chance")] = 3.0,
+    hint: Annotated[
+        float,
+        Convention("of the way to perfect, in any epoch: like inputs are mistaken alike, so that luck comes in lumps"),
+    ] = 0.15,
+    epochs: Annotated[int, Convention("epochs: fewer may end before anything general is learnt")] = 3,
+) -> Finding | None:
+    val = run.curve("val_score")
+    reached = skill(run)
+    if len(val) < epochs or not is_finite(val) or not reached > learnt:
+        return None
+    chance = run.number("chance_score")
+    samples = run.number("val_samples") if run.has("val_samples") else math.inf
+    regression = run.info.task == "regression"
+    error = 0.02 if regression else share_error(chance, samples)  # R²: two per cent of the variance are nothing
+    last, best = end(val.values), float(smooth(val.values).max())
+    if last > chance + clear * error or best > chance + hint * (1.0 - chance):
+        return None
+    if run.has("val_balanced_accuracy") and run.has("classes"):
+        even = 1.0 / run.number("classes")
+        recalls = run.curve("val_balanced_accuracy").values
+        if end(recalls) > even + clear * share_error(even, samples) or smooth(recalls).max() > even + hint * (
+            1.0 - even
+        ):
+            return None
+    train = run.curve("clean_train_score").last
+    name = "R²" if regression else "accuracy"
+    return Finding(
+        message=f"There is no signal: training {name} is {train:.3f}, and validation {name} is {last:.3f}, "
+        f"at best {best:.3f}, where guessing has {chance:.3f}: the labels do not seem to belong to the inputs.",
+        numbers=(
+            Number(text=f"validation {name} {last:.3f}", value=last, threshold=chance + clear * error),
+            Number(text=f"fit of the training data {reached:.2f} (0 is guessing)", value=reached, threshold=learnt),
+        ),
+        confidence=0.85 if reached > 2 * learnt else 0.7,
+        first_step="Look at ten samples with their labels, as the loader gives them, and check that both were "
+        "shuffled, sorted and filtered alike.",
+        since=0,
+    )

@@ -1,0 +1,151 @@
+"""The regularisation is so strong that the model is not let to fit even its training data.
+
+## What it does
+
+Fires where the training data are not fit, and one of two forces explains it:
+
+- weight decay: the optimizer has one, over the run it alone would have shrunk the weights to less than a third
+  (learning rate × weight decay × steps > 1), and the weights did shrink to less than half of their first length.
+  The pull of the decay against the gradient of the data at the end is shown beside it;
+- dropout: more than three quarters of the units are dropped somewhere, and the loss with dropout is far above that of
+  the same data in eval mode.
+
+Balance alone proves nothing: a network that has fit its data has a small gradient too, and any normalised one sits
+where decay and gradient balance. Shrinking, harm and a strength that can do it are needed together.
+
+## Why it hurts
+
+The optimum of the penalised loss is near zero, whatever the data say. More epochs, more data or more capacity do not
+help.
+
+## Example
+
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, weight_decay=0.1)  # 1e-4 was meant
+
+## When it is wrong
+
+A penalty that is added to the loss by hand is not seen. Where nothing can be learned, decay shrinks the weights as
+well, and rightly.
+
+## References
+
+- Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019: what decay does under SGD and Adam.
+  https://arxiv.org/abs/1711.05101
+- Srivastava et al., Dropout, JMLR 2014, section 7.3: with a fixed architecture the training error rises where few
+  units are retained. https://jmlr.org/papers/v15/srivastava14a.html
+- TheDeepChecker (Ben Braiek and Khomh, 2023): over-regularisation is one of its checks.
+  https://github.com/thedeepchecker/thedeepchecker
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from advisor import Convention, Evidence, Finding, Measured, Number, rule
+from advisor.progress import end, evenly, is_finite, skill
+from advisor.record import Json
+
+
+@rule(
+    kind="fit",
+    needs=["train_loss", "clean_train_score", "chance_score"],
+    optional=["optimizer", "epoch_lr", "weight_norm", "grad_norm", "dropout_rate", "clean_train_loss"],
+    remedies=["weight_decay"],
+    explains=[
+        "dead_units",
+        "exploding_gradients",
+        "label_noise",
+        "learning_rate_too_high",
+        "learning_rate_too_low",
+        "oscillating_loss",
+        "slow_convergence",
+        "too_few_epochs",
+        "underfitting",
+        "unstable_loss",
+        "vanishing_gradients",
+    ],
+)
+def over_regularised(
+    run: Evidence,
+    *,
+    fit: Annotated[
+        float, Convention("seven tenths of the way from guessing to perfect: more is a matter of taste")
+    ] = 0.7,
+    pull: Annotated[float, Convention("lr × decay × steps: 1 leaves a third of a weight that nothing holds")] = 1.0,
+    shrunk: Annotated[
+        float, Measured("fixtures/over_regularised/faulty.py: to 0.00 of their length; its fixed twin grows")
+    ] = 0.5,
+    dropped: Annotated[
+        float, Convention("three quarters; 0.5 is usual and 0.8 the largest that is recommended for any")
+    ] = 0.75,
+    apart: Annotated[float, Convention("training loss over that of the same data in eval mode")] = 1.3,
+) -> Finding | None:
+    losses = run.curve("train_loss")
+    reached = skill(run)
+    if not is_finite(losses) or not reached <= fit:
+        return None
+    harm = Number(text=f"fit of the training data {reached:.2f} (0 is guessing)", value=reached, threshold=fit)
+    return _decay(run, harm, pull, shrunk) or _dropout(run, harm, dropped, apart)
+
+
+def _decay(run: Evidence, harm: Number, pull: float, shrunk: float) -> Finding | None:
+    if not run.has("optimizer") or not run.has("weight_norm") or not run.has("epoch_lr"):
+        return None
+    groups = run.fact("optimizer")
+    decay = max((_decays(group) for group in groups), default=0.0) if isinstance(groups, list) else 0.0
+    norms = np.linalg.norm(np.nan_to_num(run.layers("weight_norm").values), axis=1)
+    strength = float(np.mean(run.curve("epoch_lr").values)) * decay * run.steps
+    remaining = float(norms[-1] / norms[0]) if norms[0] > 0 else 1.0
+    if strength < pull or remaining > shrunk:
+        return None
+    return Finding(
+        message=f"The weight decay of {decay:.3g} is too strong: the weights shrank to {remaining:.2g} of their first "
+        f"length, and the training data are fit to {max(0.0, harm.value):.0%} only.",
+        numbers=(
+            Number(text=f"lr × weight_decay × steps {strength:.3g}", value=strength, threshold=pull),
+            Number(text=f"weights at {remaining:.2g} of their first length", value=remaining, threshold=shrunk),
+            harm,
+            *_balance(run, decay),
+        ),
+        confidence=0.9,
+        first_step=f"Divide the weight decay by a hundred, to {decay / 100:.1g}, or set it to 0 for a comparison.",
+        since=0,
+    )
+
+
+def _balance(run: Evidence, decay: float) -> tuple[Number, ...]:
+    """Pull of the decay over the gradient of the data, at the typical late step."""
+    if not run.has("grad_norm"):
+        return ()
+    gradients, weights = (np.linalg.norm(evenly(run.layers(n)), axis=1) for n in ("grad_norm", "weight_norm"))
+    late = slice(len(gradients) // 2, None)
+    ratio = float(np.median(decay * weights[late] / np.maximum(gradients[late], 1e-30)))  # 1e-30: no gradient at all
+    return (Number(text=f"pull of the decay over the gradient {ratio:.2g}", value=ratio),) if np.isfinite(ratio) else ()
+
+
+def _decays(group: Json) -> float:
+    value = group.get("weight_decay") if isinstance(group, dict) else None
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _dropout(run: Evidence, harm: Number, dropped: float, apart: float) -> Finding | None:
+    if not run.has("dropout_rate") or not run.has("clean_train_loss"):
+        return None
+    rate, clean = run.number("dropout_rate"), run.curve("clean_train_loss").last
+    ratio = end(run.curve("train_loss").values) / clean if clean > 0 else 1.0
+    if rate <= dropped or not ratio > apart:
+        return None
+    return Finding(
+        message=f"Dropout of {rate:.2g} is too strong: the training loss is {ratio:.2g} times that of the same data "
+        f"without it, and the training data are fit to {max(0.0, harm.value):.0%} only.",
+        numbers=(
+            Number(text=f"dropout rate {rate:.2g}", value=rate, threshold=dropped),
+            Number(text=f"training loss over clean training loss {ratio:.2g}", value=ratio, threshold=apart),
+            harm,
+        ),
+        confidence=0.75,
+        first_step="Lower the dropout to 0.5 or less.",
+        since=0,
+    )

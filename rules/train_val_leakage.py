@@ -1,0 +1,73 @@
+"""Validation samples are copies of training samples, so that the validation score is too good.
+
+## What it does
+
+Recognises samples by their values, in what was read of the first two epochs. Fires where a tenth or more of the
+validation samples were among the training samples, bit for bit, or where two subsets of one data set share indices.
+
+Inputs that are bound to repeat are left alone: those that a few bits can name, such as some yes-or-no columns, and
+data in which samples repeat within the training data just as often. Rows of tokens repeat by themselves, as sentences
+and passages do: there it is a note up to half of the samples.
+
+## Why it hurts
+
+The score says how well the model remembers, and model selection by it prefers those that remember best. Expect the
+score to fall when the split is repaired: the lower one is true.
+
+## Example
+
+    x, y = oversample(x, y)       # copies of the rare class
+    x_train, x_val = split(x)     # after the copies were made
+
+## When it is wrong
+
+Copies that differ in a bit, by augmentation or rounding, are not recognised, nor are samples of the same patient or
+scene. Where only a part of the data was read, the share that is given is a lower bound.
+
+## References
+
+- Barz and Denzler, Do we train on test data? Purging CIFAR of near-duplicates, 2020: 3.3 % and 10 % of the test images
+  of CIFAR-10 and CIFAR-100 have duplicates in training; without them scores drop. https://arxiv.org/abs/1902.00423
+- Kaufman et al., Leakage in Data Mining, 2012: separate what is learnt from what is predicted before anything else.
+  https://doi.org/10.1145/2382577.2382579
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from advisor import Cited, Convention, Evidence, Finding, Number, rule
+
+TOKENS = 5.0  # times the bound for rows of tokens: half of validation does not repeat by itself
+MANY_COPIES = 0.3  # of the training samples: so many are made, as by oversampling, and do not happen
+
+
+@rule(kind="data", needs=["val_identities", "train_identities"], explains=["data_scarcity", "too_few_epochs"])
+def train_val_leakage(
+    run: Evidence,
+    *,
+    copies: Annotated[float, Cited("Barz and Denzler, 2020: 10 % of CIFAR-100's test images were copies")] = 0.1,
+    bits: Annotated[float, Convention("a million samples that 40 bits name meet by chance once in a million")] = 40.0,
+) -> Finding | None:
+    read, found = run.entry("val_identities", "read"), run.entry("val_identities", "in_training")
+    given = max(read, run.entry("val_identities", "given", read))
+    shared = run.entry("val_identities", "shared_indices", 0.0)
+    share = max(found / read if read > 0 else 0.0, shared / given if given > 0 else 0.0)
+    repeats = run.entry("train_identities", "copies", 0.0)
+    if share < copies:
+        return None
+    if shared < copies * given:  # told by their values alone
+        natural = repeats < MANY_COPIES and share < 2 * repeats
+        if natural or run.entry("val_identities", "bits", 0.0) < bits:
+            return None
+    minor = run.table("val_identities").get("tokens") is True and share < TOKENS * copies and shared < copies * given
+    return Finding(
+        message=f"{share:.0%} of the validation samples are also training samples, so that the validation score is "
+        "too good.",
+        numbers=(Number(text=f"{share:.2f} of {read:.0f} validation samples", value=share, threshold=copies),),
+        confidence=0.95 if share > 2 * copies else 0.85,
+        first_step="Split before copying, oversampling or cutting into windows, and check that no index is in both "
+        "parts; the score will fall, and then it is true.",
+        since=0,
+        severity="note" if minor else "problem",
+    )
