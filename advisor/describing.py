@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, IterableDataset
 
 from advisor.errors import AdvisorError
-from advisor.record import Layer, RunInfo
+from advisor.record import LAUNCHER, Layer, RunInfo
 
 
 def check_arguments(model: object, optimizers: list[Any], train: object, mode: object) -> None:
@@ -61,6 +61,7 @@ def describe(
         except (OSError, UnicodeDecodeError):
             source = None
     parameter = next(model.parameters())
+    launcher = os.environ.get(LAUNCHER, "")
     return RunInfo(
         name=name or (script.name if script else "notebook"),
         started=time.time(),
@@ -73,6 +74,7 @@ def describe(
         device=str(parameter.device),
         host=socket.gethostname(),
         pid=os.getpid(),
+        launcher=int(launcher) if launcher.isdigit() else None,
         epochs=_length(iterable),
         metric=metric,
         mode=mode,

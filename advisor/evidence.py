@@ -73,6 +73,11 @@ class Evidence:
         """Optimizer steps."""
         return self._record.last_step
 
+    @property
+    def read(self) -> set[str]:
+        """The names that were asked for, as the record spells them."""
+        return {self._name(name) for name in self.used}
+
     def has(self, name: str) -> bool:
         """Whether the run has this series or fact."""
         self.used.add(name)
@@ -108,6 +113,22 @@ class Evidence:
         if not isinstance(value, dict):
             raise Missing(name)
         return value
+
+    def entry(self, name: str, key: str, otherwise: float | None = None) -> float:
+        """A number in a table. Raises: Missing, also where it is something else, unless there is an `otherwise`."""
+        value = self.table(name).get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            if otherwise is None:
+                raise Missing(f"{name}.{key}")
+            return otherwise
+        return float(value)
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """A fact that is a list of names, such as layers. Raises: Missing, also where it is something else."""
+        value = self.fact(name)
+        if not isinstance(value, list):
+            raise Missing(name)
+        return tuple(map(str, value))
 
     def _series(self, name: str) -> Series:
         self.used.add(name)

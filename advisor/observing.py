@@ -5,9 +5,10 @@ Everything here runs inside the user's loop. Nothing raises, nothing draws a ran
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 import torch
@@ -16,13 +17,13 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from advisor import taps
-from advisor.capture import Capture, current_autocast
+from advisor.capture import Capture, current_autocast, main_output
 from advisor.hooks import Hooks
 from advisor.instruments import Instruments, Live
-from advisor.losses import LossCall, loss_call
+from advisor.losses import LossCall, heard_loss, loss_call
 from advisor.roles import Roles, samples_in
 from advisor.sampling import EPOCHS_READ, Sampling
-from advisor.training_losses import TrainingLosses
+from advisor.training_losses import MOST_PENDING, TrainingLosses
 from advisor.validations import Validations
 
 
@@ -43,27 +44,22 @@ class Observer:
         self.capture = Capture()
         self.steps = 0  # rounds of optimizer steps that are done
         self.exhausted = False  # a loader ran to its end since the epoch began
-        self._instruments = Instruments(live)
-        self.tell = self._instruments.tell
+        self.tell = Instruments(live).tell
         self._batch_changes, self._step_actions = batch_changes, step_actions
         self._roles = Roles(model, live.train, live.val)
         self._hooks = Hooks(model, live.optimizers, loss_fn, self)
-        self._began = perf_counter()
-        self._paused = 0
-        self._inside = 0  # of the user's loss_fn
+        self._began = self._mark = perf_counter()
+        self._paused = self._inside = 0  # passes of our own; calls of the user's loss_fn
         self._inner_name: str | None = None
-        self.close = True  # this step is sampled
-        self._reads = True  # its batch is read, sampled or not
+        self.close = self._reads = True  # this step is sampled; its batch is read, sampled or not
         self._next = 2  # the next one that is
         self._plain = False  # nothing but counting is to be done after a step
-        self._cost = 0.0
-        self._pending: list[tuple[str, Callable[..., Any], Any, Any, Any]] = []
+        self._pending: deque[tuple[str, Callable[..., Any], Any, Any, Any]] = deque(maxlen=MOST_PENDING)
         self._forward: tuple[Any, Any, Any] | None = None
         self.losses = TrainingLosses(live)
         self.validations = Validations(live, self._roles, self.losses, self.tell, self.paused)
         self._stepped: set[int] = set()
-        self._mark = self._began
-        self._backward_seconds = self._forward_seconds = self._step_seconds = self._data_seconds = 0.0
+        self._backward_seconds = self._forward_seconds = self._step_seconds = self._data_seconds = self._cost = 0.0
         self._one = len(live.optimizers) == 1
         self._first_epoch = self._capturing = True
         self._hooks.hear_forwards(True)
@@ -114,7 +110,7 @@ class Observer:
             return batch
         self._inside = 0
         self.validations.judge()
-        training = self._roles.begins(loader)
+        training, self.live.loader = self._roles.begins(loader), loader
         if training:
             self._data_seconds += ended - began
             self._mark = ended
@@ -145,15 +141,15 @@ class Observer:
     def heard_loss(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> None:
         if self._paused:
             return
-        if self._inside:
-            self._inner_name = name
-            return
         try:
-            roles = self._roles
-            if torch.is_grad_enabled() and (roles.role == "train" or roles.loader is None):  # the common step
+            if self.close and torch.is_grad_enabled() and not self._roles.validating(begun=self.steps > 0):
+                self._charged("loss_called", heard_loss(name, function, args, kwargs, value, inside=self._inside > 0))
+            if self._inside:
+                self._inner_name = name
+            elif torch.is_grad_enabled() and (self._roles.role == "train" or self._roles.loader is None):  # most steps
                 if isinstance(value, Tensor) and value.requires_grad:
                     self._pending.append((name, function, args, kwargs, value))
-            elif roles.validating(begun=self.steps > 0):
+            elif self._roles.validating(begun=self.steps > 0):
                 self.validations.loss(loss_call(name, function, args, kwargs, value))
             elif torch.is_grad_enabled() and isinstance(value, Tensor) and value.requires_grad:
                 self._pending.append((name, function, args, kwargs, value))
@@ -185,10 +181,12 @@ class Observer:
     def heard_forward(self, _: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if self._paused:
             return
-        if torch.is_grad_enabled() and not self._roles.validating(begun=self.steps > 0):
-            self._forward = (args, kwargs, output)
-        elif self._roles.validating(begun=self.steps > 0):
+        if self._roles.validating(begun=self.steps > 0):
+            self._read("val_inputs", (args, kwargs))
             self.validations.forward(output)
+        elif torch.is_grad_enabled():
+            self._forward = (args, kwargs, output)
+            self._read("train_inputs", (args, kwargs))
 
     def heard_loss_fn_begin(self, *_: Any) -> None:
         self._inside += 1
@@ -209,33 +207,34 @@ class Observer:
             return
         ended = perf_counter()
         self._step_seconds += ended - self._mark
-        if self._plain and not self._pending and self.steps + 2 < self._next:  # the common step
+        if self._plain and self.live.model.training and not self._pending and self.steps + 2 < self._next:  # most steps
             self.steps += 1
             self.live.steps_in_epoch += 1
             self.live.step = self.steps + 1
+            self._roles.used = True
             self._mark = ended
             return
         if self._pending:  # a loop without Tensor.backward
             self.losses.without_backward(self._pending)
             self._pending.clear()
         if self.close:
-            self.tell("after_step", optimizer)
-        if self._one:
+            self._charged("after_step", optimizer)
+        if not self.live.model.training:
+            self.tell("step_in_eval")
+        if id(optimizer) in self._stepped:
             self._end_round(ended)
-        else:
-            if id(optimizer) in self._stepped:
-                self._end_round(ended)
-            self._stepped.add(id(optimizer))
-            if len(self._stepped) == len(self.live.optimizers):
-                self._end_round(ended)
+        self._stepped.add(id(optimizer))
+        if len(self._stepped) == len(self.live.optimizers):
+            self._end_round(ended)
 
     def _end_round(self, began: float) -> None:
         """All optimizers have stepped once: a step is done. `began`: since when this work is ours."""
         live = self.live
         self._stepped.clear()
+        self._roles.used = True
         if self.close:
-            self.tell("step_end")
-            self.sampling.sampled(self._cost + perf_counter() - began, self.steps + 1, began - self._began)
+            self._charged("step_end")
+            self.sampling.sampled(self._cost, self.steps + 1, began - self._began)
             self._cost = 0.0
         self.steps += 1
         live.steps_in_epoch += 1
@@ -254,11 +253,11 @@ class Observer:
         self._mark = began
 
     def _training_loss(self, root: Tensor) -> None:
-        pending, self._pending = self._pending, []
+        pending, self._pending = self._pending, deque(maxlen=MOST_PENDING)
         forward, self._forward = self._forward, None
         if self._roles.trains() and self.live.train is None:
             self.live.train = self._roles.loader
-        began = perf_counter()
+        began = thread_time()
         call = self.losses.of_backward(pending, root, forward[2] if forward else None, self._roles)
         self.losses.keep(call.value)
         if self._first_epoch:
@@ -266,24 +265,22 @@ class Observer:
         if self.close:
             self.tell("step_loss", call)
             self.tell("after_backward", root)
-        self._cost += perf_counter() - began
+        self._cost += thread_time() - began
 
-    def _charged(self, event: str, value: Any) -> None:
-        """Tell the instruments on a sampled step; the time is ours, not the step's."""
-        began = perf_counter()
-        self.tell(event, value)
-        now = perf_counter()
-        self._cost += now - began
-        self._mark += now - began
+    def _charged(self, event: str, *values: Any) -> None:
+        """Tell the instruments on a sampled step; CPU time is charged, so that a busy machine blinds nobody."""
+        began, spent = perf_counter(), thread_time()
+        self.tell(event, *values)
+        self._cost += thread_time() - spent
+        self._mark += perf_counter() - began
 
     def _read(self, event: str, batch: Any) -> None:
         """Show the instruments a batch as the loader gave it, as long as the share of the time for it lasts."""
-        began = perf_counter()
-        if self.close or self.sampling.reads(began - self._began):
+        began, spent, phase = perf_counter(), thread_time(), event.partition("_")[0]
+        if self.close or self.sampling.reads(phase, self.live.epoch, began - self._began):
             self.tell(event, batch)
-            now = perf_counter()
-            self.sampling.charge_reading(now - began)
-            self._mark += now - began
+            self.sampling.charge_reading(phase, self.live.epoch, thread_time() - spent)
+            self._mark += perf_counter() - began
 
     def _capture(self, forward: Any, call: LossCall) -> None:
         if forward is None or not self._capturing:
@@ -291,6 +288,8 @@ class Observer:
             return
         if not self.capture.batches:
             self.capture.autocast = current_autocast(self.live.device.type)
+            output = main_output(forward[2])
+            self.losses.bridge.learn(output, call.output, self._roles.target_for(output), call.target)
         self._captured(self.capture.offer(forward[0], forward[1], call.target))
 
     def _captured(self, more: bool) -> None:

@@ -142,3 +142,13 @@ def typical_updates(run: Evidence) -> Values:
 def share_error(share: float, samples: float) -> float:
     """Standard error of a share of `samples`, such as an accuracy: the binomial sqrt(p (1 - p) / n)."""
     return math.sqrt(max(share * (1.0 - share), 0.0) / max(samples, 1.0))
+
+
+def rate_rose(run: Evidence, epochs: int) -> NDArray[np.bool_]:
+    """(epochs - 1,) whether the learning rate was raised before or in the later of two epochs: reads epoch_lr."""
+    rates = run.curve("epoch_lr").values if run.has("epoch_lr") else np.zeros(0)
+    if len(rates) != epochs:
+        return np.zeros(max(0, epochs - 1), dtype=np.bool_)
+    rose = np.diff(rates) > 0
+    rose[1:] |= rose[:-1].copy()  # the rate is read at the end of an epoch: one that was raised there acts in the next
+    return rose

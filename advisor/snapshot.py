@@ -14,7 +14,7 @@ from advisor.record import Json, Record, RunInfo, Series
 VERSION = 1
 DIGITS = 6  # significant decimal digits: about what float32 holds
 PRIVATE = {"script", "source", "source_hash", "command", "directory", "host", "pid", "started", "ended", "versions"}
-CLOCK = ("seconds", "samples_per_second")  # series that differ from run to run
+CLOCK = ("seconds", "samples_per_second", "memory")  # series that differ from run to run
 
 
 def to_json(record: Record) -> str:
