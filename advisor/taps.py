@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import wraps
 from time import perf_counter
+from types import CodeType, FunctionType
 from typing import Any, Protocol
 
 import torch
@@ -16,8 +17,6 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
-
-from advisor.rebinding import Rebinding
 
 LOSSES = (
     "binary_cross_entropy",
@@ -60,10 +59,10 @@ class Listener(Protocol):
     def heard_exhausted(self, loader: DataLoader[Any], /) -> None: ...
 
 
+HEARD = "_advisor_heard"  # among the globals of torch.nn.functional, while there are listeners
 TRACED = (FakeTensor, FunctionalTensor)  # what a compiler sends through the functions that it has captured
 _is_compiling = torch.compiler.is_compiling
 _listeners: list[Listener] = []
-_rebinding: list[Rebinding] = []
 _originals: dict[str, Any] = {}
 
 
@@ -83,12 +82,12 @@ def leave(listener: Listener) -> None:
 
 
 def _install() -> None:
+    vars(functional)[HEARD] = _heard
     for name in LOSSES:
-        _originals[name] = getattr(functional, name)
-    tapped = {original: _tapped_loss(name, original) for name, original in _originals.items()}
-    for name in LOSSES:
-        setattr(functional, name, tapped[_originals[name]])
-    _rebinding.append(Rebinding(tapped))
+        function = getattr(functional, name)
+        _originals[name] = _copy(function)
+        function.__code__ = _code(name)
+        function.__wrapped__ = _originals[name]  # whoever looks at the signature sees its own
     _originals["backward"] = Tensor.backward
     _originals["__iter__"] = DataLoader.__iter__
     Tensor.backward = _tapped_backward(Tensor.backward)  # type: ignore[method-assign]
@@ -97,23 +96,46 @@ def _install() -> None:
 
 def _uninstall() -> None:
     for name in LOSSES:
-        setattr(functional, name, _originals[name])
-    _rebinding.pop().undo()
+        function = getattr(functional, name)
+        function.__code__ = _originals[name].__code__
+        del function.__wrapped__
+    del vars(functional)[HEARD]
     Tensor.backward = _originals["backward"]  # type: ignore[method-assign]
     DataLoader.__iter__ = _originals["__iter__"]  # type: ignore[method-assign]
     _originals.clear()
 
 
-def _tapped_loss(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
-    @wraps(original)
-    def loss(*args: Any, **kwargs: Any) -> Any:
-        value = original(*args, **kwargs)
-        if not _is_compiling() and not isinstance(value, TRACED):
-            for listener in _listeners:
-                listener.heard_loss(name, original, args, kwargs, value)
-        return value
+def _heard(name: str, args: Any, kwargs: Any) -> Any:
+    """What a loss function of torch's does while there are listeners."""
+    original = _originals[name]
+    value = original(*args, **kwargs)
+    if not _is_compiling() and not isinstance(value, TRACED):
+        for listener in _listeners:
+            listener.heard_loss(name, original, args, kwargs, value)
+    return value
 
-    return loss
+
+def _copy(function: FunctionType) -> FunctionType:
+    """The same function as another object."""
+    copy = FunctionType(
+        function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__
+    )
+    copy.__kwdefaults__, copy.__annotations__ = function.__kwdefaults__, function.__annotations__
+    copy.__doc__, copy.__module__, copy.__qualname__ = function.__doc__, function.__module__, function.__qualname__
+    return copy
+
+
+def _code(name: str) -> CodeType:
+    """Code that hands a call to `_heard`, whom it finds among the globals of torch.nn.functional.
+
+    It is the code that is exchanged and not the name, because a loop may hold the function under a name of its own.
+    """
+
+    def template(*args: Any, **kwargs: Any) -> Any:
+        return _advisor_heard("name", args, kwargs)  # type: ignore[name-defined]  # noqa: F821
+
+    code = template.__code__
+    return code.replace(co_name=name, co_consts=tuple(name if c == "name" else c for c in code.co_consts))
 
 
 def _tapped_backward(original: Callable[..., None]) -> Callable[..., None]:

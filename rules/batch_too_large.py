@@ -2,8 +2,9 @@
 
 ## What it does
 
-Fires where a batch holds a quarter of the training data or more, the whole run made few steps, and the training loss
-was still falling at the end nearly as fast as on average, with most of it left. It needs the steps to have been of
+Fires where a batch holds a quarter of the training data or more, and more samples than it takes to keep a processor
+busy, the whole run is over after few steps, and the training loss was still falling at the end nearly as fast as on
+average, with most of it left. It needs the steps to have been of
 ordinary length: where each was tiny, the learning rate is the cause.
 
 A batch of all the data is no fault by itself: small data that are fit that way, and LBFGS, which needs it, are left
@@ -54,6 +55,9 @@ def batch_too_large(
     run: Evidence,
     *,
     share: Annotated[float, Convention("a quarter of the data: four steps an epoch")] = 0.25,
+    ordinary: Annotated[
+        float, Convention("samples: batches of 32 to 128 are common, and too large for nothing")
+    ] = 128.0,
     few: Annotated[float, Convention("steps in all: hardly anything is learned in less")] = 200.0,
     steady: Annotated[float, Convention("a straight line has 1; a settled curve is near 0")] = 0.4,
     left: Annotated[float, Convention("half of the way: what is nearly done had steps enough")] = 0.5,
@@ -65,7 +69,9 @@ def batch_too_large(
     size, samples, start = run.number("batch_size"), run.number("train_samples"), initial_loss(run)
     if len(losses) < 2 or not is_finite(losses) or not start > 0 or samples <= 0 or run.info.step_based:
         return None
-    if size < share * samples or run.steps > few or "LBFGS" in _classes(run):
+    if run.info.epochs is not None and run.epochs < run.info.epochs:
+        return None  # what is still to come is not known
+    if size < max(share * samples, ordinary) or run.steps > few or "LBFGS" in _classes(run):
         return None
     updates = typical_updates(run)
     if not len(updates) or float(np.median(updates)) < small:

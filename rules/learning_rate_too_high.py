@@ -59,7 +59,15 @@ from advisor.progress import end, guessing_loss, initial_loss
     optional=["step_loss", "weight_norm", "loss", "classes", "probe.learning_rate_range"],
     remedies=["learning_rate", "learning_rate_schedule", "batch_norm"],
     probes=["learning_rate_range"],
-    explains=["dead_units", "non_finite_loss", "overfitting", "underfitting", "vanishing_gradients"],
+    explains=[
+        "dead_units",
+        "non_finite_loss",
+        "oscillating_loss",
+        "overfitting",
+        "underfitting",
+        "unstable_loss",
+        "vanishing_gradients",
+    ],
     contradicts=["learning_rate_too_low"],
 )
 def learning_rate_too_high(

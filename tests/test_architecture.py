@@ -25,7 +25,7 @@ FLOW: tuple[tuple[str, str], ...] = (
     ("report", "report"),
     (
         "watching",
-        "fence rebinding taps losses sampling recording instruments bridging capture probes remedies ranks hooks roles "
+        "fence taps losses sampling recording instruments bridging capture probes remedies ranks hooks roles "
         "training_losses validations observing probing ending epochs describing watching",
     ),
     ("trial", "script program overlay moves scan open_files replacing sandbox seeds trial child executors"),

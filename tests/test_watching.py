@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import os
 import signal
@@ -516,21 +517,24 @@ def test_a_rate_of_counts_has_no_score(parts: Any) -> None:
     assert "train_r2" not in watch.record.series
 
 
-def test_a_loss_that_was_imported_by_name_is_seen(parts: Any) -> None:
-    """`from torch.nn.functional import cross_entropy` in the user's module: task and validation are known, and after
-    the loop the name is torch's own function again."""
-    own = cross_entropy
+def test_a_loss_under_a_name_of_the_users_own_is_seen(parts: Any) -> None:
+    """`from torch.nn.functional import cross_entropy`, and `criterion = cross_entropy` in a function: task and
+    validation are known all the same, and afterwards it is torch's own function, signature and all."""
+    criterion = cross_entropy
+    before = cross_entropy.__code__, inspect.signature(cross_entropy)
     model, optimizer, train, val = parts
     watch = advisor.watch(range(1), model, optimizer, report=False)
     for _ in watch:
+        assert inspect.signature(criterion) == before[1]
         for x, y in train:
             optimizer.zero_grad()
-            cross_entropy(model(x), y).backward()
+            criterion(model(x), y).backward()
             optimizer.step()
         model.eval()
         with torch.no_grad():
             for x, y in val:
-                cross_entropy(model(x), y)
+                criterion(model(x), y)
     assert watch.record.info.task == "multiclass"
     assert "val_loss" in watch.record.series
-    assert cross_entropy is own is functional.cross_entropy
+    assert (cross_entropy.__code__, inspect.signature(cross_entropy)) == before
+    assert not hasattr(cross_entropy, "__wrapped__")

@@ -1,4 +1,4 @@
-"""One small parameter near the input -> the norm of its gradient at every step, for 0.8 µs a step.
+"""One small parameter near the input -> the norm of its gradient at every step, for 1.5 µs a step.
 
 A gradient flows down from the loss to the first layers, and NaN and explosions with it. The sentinel's gradient is
 kept by reference after each optimizer step and its norms are taken 256 steps at a time. It is never copied or changed:
