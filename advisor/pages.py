@@ -9,14 +9,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from advisor.errors import AdvisorError
-from advisor.rulebook import Rule, load_rules
+from advisor.rulebook import KINDS, Rule, load_rules
 
 SUGGESTIONS = 3  # names offered for a misspelt one
 
@@ -26,7 +25,7 @@ class Page:
     """One page; text is Markdown."""
 
     name: str
-    kind: Literal["rule", "remedy"]
+    kind: str  # of fault, for a rule; "remedy"
     text: str
 
     @property
@@ -38,7 +37,7 @@ class Page:
 
 def load_pages(folders: Sequence[Path] = ()) -> dict[str, Page]:
     """Every page by name: the rules, the user's among them, then the remedies. Raises: RuleError."""
-    rules = {name: Page(name, "rule", _of_rule(rule)) for name, rule in load_rules(folders).items()}
+    rules = {name: Page(name, rule.kind, _of_rule(rule)) for name, rule in load_rules(folders).items()}
     remedies = {}
     for path in sorted((Path(__file__).parent / "remedies").glob("[!_]*.py")):
         docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
@@ -59,7 +58,8 @@ def find_page(pages: Mapping[str, Page], name: str) -> Page:
 def listing(pages: Mapping[str, Page]) -> RenderableType:
     """Every name with its first sentence."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    for kind, title in (("rule", "Rules"), ("remedy", "Remedies")):
+    titles = {**{kind: f"Rules: {kind}" for kind in KINDS}, "remedy": "Remedies"}
+    for kind, title in titles.items():
         table.add_row(Text(title, style="bold"))
         for page in pages.values():
             if page.kind == kind:

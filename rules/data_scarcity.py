@@ -38,6 +38,7 @@ less.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from advisor import Cited, Convention, Evidence, Finding, Number, rule
@@ -77,6 +78,8 @@ def _by_reference(run: Evidence, *, clear: float, heart: float, wide: float, ris
     probe = run.table("probe.reference")
     gain, error = _number(probe.get("gain")), _number(probe.get("error"))
     train, val = run.curve("clean_train_score").last, end(run.curve("val_score").values)
+    if not math.isfinite(train + val):
+        return None
     if not gain > max(rising, clear * error) or 1.0 - val < wide or 1.0 - train > heart * (1.0 - val):
         return None
     name = "R²" if run.info.task == "regression" else "accuracy"

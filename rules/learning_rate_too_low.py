@@ -73,7 +73,7 @@ from advisor.progress import (
     optional=["step_loss", "val_loss", "lr", "clean_train_score", "chance_score", "probe.learning_rate_range"],
     remedies=["learning_rate", "learning_rate_schedule", "optimizer", "more_epochs"],
     probes=["learning_rate_range"],
-    explains=["slow_convergence", "too_few_epochs", "underfitting"],
+    explains=["dead_units", "slow_convergence", "too_few_epochs", "underfitting"],
 )
 def learning_rate_too_low(
     run: Evidence,

@@ -32,6 +32,7 @@ not sum to one. Where the sums are right over another dimension, `softmax_over_w
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from advisor import Convention, Evidence, Finding, Number, rule
@@ -65,6 +66,8 @@ def _unnormalised(one: LossInputs, off: float) -> Finding | None:
         return None
     every = range(len(one.output_shape))
     distances = [value for d in dimensions if (value := one.exp_sums_off[d]) is not None]
+    if (one.output[1] or 0.0) > off and not distances:
+        distances = [math.inf]  # an exponential overflowed: the logarithm of a probability is never above 0
     if not distances or min(distances) < off or any(one.is_distribution(d, logarithm=True) for d in every):
         return None
     if any(one.is_distribution(d) for d in every if d not in dimensions):

@@ -71,6 +71,8 @@ def no_signal(
     samples = run.number("val_samples") if run.has("val_samples") else math.inf
     regression = run.info.task == "regression"
     error = 0.02 if regression else share_error(chance, samples)  # R²: two per cent of the variance are nothing
+    if not 1.0 - chance > 2 * clear * error:
+        return None  # nearly all samples are of one class: to be better than guessing would not show
     last, best = end(val.values), float(smooth(val.values).max())
     if last > chance + clear * error or best > chance + hint * (1.0 - chance):
         return None

@@ -10,7 +10,8 @@ tenth of the training data wrong in eval mode, validation hardly worse, the loss
   not seen better than the network fits those that it was trained on. Noise would stop the reference as well.
 
 Where neither is so, the rule says in a note that it cannot tell, and changes nothing. A model that is hardly better
-than guessing is left to other rules: it is not too small, it does not learn.
+than guessing is left to other rules, unless the reference knows better: a run that falls so far short of what its data
+allow is never called healthy, also where no rule knows why.
 
 ## Why it hurts
 
@@ -44,11 +45,20 @@ from typing import Annotated
 from advisor import Convention, Evidence, Finding, Measured, Number, rule
 from advisor.progress import end, initial_loss, is_finite, pace, share_error, skill
 
+FEWEST = 10  # epochs: the last quarter of fewer is one or two, and says little of whether a curve has settled
+
 
 @rule(
     kind="fit",
     needs=["train_loss", "clean_train_score", "val_score"],
-    optional=["step_loss", "chance_score", "classes", "probe.reference"],
+    optional=[
+        "step_loss",
+        "chance_score",
+        "classes",
+        "probe.reference",
+        "parameters",
+        "trainable_parameters",
+    ],
     probes=["overfit_batch"],
     remedies=["batch_norm", "optimizer", "more_epochs"],
     explains=["slow_convergence", "too_few_epochs"],
@@ -70,7 +80,10 @@ def underfitting(
     wrong, reached = 1.0 - train.last, end(val.values)
     if wrong < error or train.last - reached > variance * (1.0 - reached):
         return None
-    if run.has("chance_score") and skill(run) < learned:
+    reference = None if _frozen(run) else _reference(run)
+    held = reference is not None and reference[0] - train.last > max(behind, clear * reference[1])
+    learns = not run.has("chance_score") or skill(run) >= learned
+    if not learns and not held:
         return None
     name = "R²" if run.info.task == "regression" else "accuracy"
     text = f"clean train {name} {train.last:.3f}, validation {reached:.3f}"
@@ -90,19 +103,20 @@ def underfitting(
                 first_step=f"Widen the layer before {layer} to at least {classes} units, or several times as many.",
                 layers=(layer,),
             )
-    if run.epochs < 2 or pace(initial_loss(run), losses.values) > settled:
-        return None
-    reference = _reference(run)
-    if reference is not None and reference[0] - train.last > max(behind, clear * reference[1]):
+    still = run.epochs >= FEWEST and pace(initial_loss(run), losses.values) <= settled
+    over = run.info.epochs is not None and run.epochs >= run.info.epochs
+    if reference is not None and held and (still or over):
         text = f"a plain reference {reference[0]:.3f} ± {reference[1]:.3f} on samples that it has not seen"
         return Finding(
-            message=f"Training {name} has settled at {train.last:.3f}, where a plain reference reaches "
-            f"{reference[0]:.3f} on samples that it has not seen: the model is too small, or held back.",
+            message=f"Training {name} is {train.last:.3f}, where a plain reference reaches {reference[0]:.3f} on "
+            "samples that it has not seen: the model is too small, or something holds it back.",
             numbers=(*numbers, Number(text=text, value=reference[0] - train.last, threshold=behind)),
-            confidence=0.7,  # that it does not fit is sure; that it is for want of capacity is not
+            confidence=0.7 if still and learns else 0.55,  # that it does not fit is sure, and not why
             first_step="Make the model wider or deeper, and take regularisation away.",
             confirmed_by=("reference",),
         )
+    if not still:
+        return None
     return Finding(
         message=f"Training {name} has settled at {train.last:.3f}, hardly better than validation: either the model or "
         "noise in the data sets the limit, and the curves cannot tell which.",
@@ -111,6 +125,13 @@ def underfitting(
         first_step="Train a model twice as wide for comparison; if it is no better, this is what the data give.",
         severity="note",
     )
+
+
+def _frozen(run: Evidence) -> bool:
+    """Whether parts of the model are kept as they are on purpose: it fits as well as they allow."""
+    if not run.has("parameters") or not run.has("trainable_parameters"):
+        return False
+    return run.number("trainable_parameters") < run.number("parameters")
 
 
 def _reference(run: Evidence) -> tuple[float, float] | None:
