@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -25,8 +26,9 @@ class Page:
     """One page; text is Markdown."""
 
     name: str
-    kind: str  # of fault, for a rule; "remedy"
+    kind: Literal["rule", "remedy"]
     text: str
+    fault: str = ""  # the kind of fault, for a rule
 
     @property
     def summary(self) -> str:
@@ -37,7 +39,7 @@ class Page:
 
 def load_pages(folders: Sequence[Path] = ()) -> dict[str, Page]:
     """Every page by name: the rules, the user's among them, then the remedies. Raises: RuleError."""
-    rules = {name: Page(name, rule.kind, _of_rule(rule)) for name, rule in load_rules(folders).items()}
+    rules = {name: Page(name, "rule", _of_rule(rule), rule.kind) for name, rule in load_rules(folders).items()}
     remedies = {}
     for path in sorted((Path(__file__).parent / "remedies").glob("[!_]*.py")):
         docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
@@ -58,11 +60,10 @@ def find_page(pages: Mapping[str, Page], name: str) -> Page:
 def listing(pages: Mapping[str, Page]) -> RenderableType:
     """Every name with its first sentence."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    titles = {**{kind: f"Rules: {kind}" for kind in KINDS}, "remedy": "Remedies"}
-    for kind, title in titles.items():
+    for fault, title in {**{kind: f"Rules: {kind}" for kind in KINDS}, "": "Remedies"}.items():
         table.add_row(Text(title, style="bold"))
         for page in pages.values():
-            if page.kind == kind:
+            if page.fault == fault:
                 table.add_row(Text(f"  {page.name}"), Text(page.summary))
     return table
 

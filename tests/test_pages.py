@@ -11,7 +11,8 @@ from advisor.remedies import load_remedies
 from advisor.rulebook import load_rules
 
 PAGES = {
-    name: Page(name, "fit", f"{name} is bad. More.\n\n## What it does\n") for name in ("overfitting", "dead_units")
+    name: Page(name, "rule", f"{name} is bad. More.\n\n## What it does\n", "fit")
+    for name in ("overfitting", "dead_units")
 }
 
 
