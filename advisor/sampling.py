@@ -1,14 +1,19 @@
-"""Which steps are looked at closely, so that watching stays inside its share of the training's time."""
+"""Which steps are looked at closely, so that watching stays inside its share of the training's time: DESIGN.md's 1 %.
+
+The shares below add up to it. Beside them stands what each may spend before its share binds: nobody waits for a tenth
+of a second, and a run of a second is seen whole.
+"""
 
 from __future__ import annotations
 
-BUDGET = 0.005  # of the run's time for sampled steps, and as much for eval-mode passes: together DESIGN.md's 1 %
-GRACE = 0.03  # s in all that may be spent before the budget binds: nobody waits for it, and a short run is seen whole
-PASSES = 0.1  # s, likewise, for eval-mode passes: a run of a second gets a clean curve, one of an hour its share
-READING = 0.0025  # of the run's time for looking at whole batches of the first epochs: half the issue's 0.5 % for facts
-READ_GRACE = 0.0125  # s, likewise, for each phase in each epoch that is read: some hundred small batches
-PROBING = 0.005  # of the run's time for probes that only call the model
-PROBE_GRACE = 0.1  # s, likewise: a small model answers all of them in that
+BUDGET = 0.004  # of the run's time, for sampled steps: every rule that counts steps needs some
+PASSING = 0.003  # for passes in eval mode
+PROBING = 0.002  # for probes that only call the model
+READING = 0.00025  # for looking at whole batches: twice in each of the epochs that are read
+GRACE = 0.03  # s, for sampled steps
+PASS_GRACE = 0.1  # s, for passes: a short run gets a clean curve
+PROBE_GRACE = 0.1  # s, for probes: a small model answers all of them in that
+READ_GRACE = 0.0125  # s, for each phase in each epoch that is read: some hundred small batches
 EPOCHS_READ = 2  # whose batches are read: the second shows whether order, samples and validation data repeat
 FIRST_STEPS = 8  # looked at closely in every run: most wiring faults show there (issue: structural facts)
 WIDEST = 2**16
@@ -43,8 +48,8 @@ class Sampling:
         self._charged += seconds
 
     def reads(self, phase: str, epoch: int, elapsed: float) -> bool:
-        """Whether one more batch may be read; training and validation have half of the share each."""
-        return self._reading.get((phase, epoch), 0.0) <= READ_GRACE + READING / 2 * elapsed
+        """Whether one more batch may be read; training and validation have a share each."""
+        return self._reading.get((phase, epoch), 0.0) <= READ_GRACE + READING * elapsed
 
     def charge_reading(self, phase: str, epoch: int, seconds: float) -> None:
         self._reading[phase, epoch] = self._reading.get((phase, epoch), 0.0) + seconds
@@ -67,8 +72,8 @@ class Sampling:
 
     def longest_pass(self, epoch: float) -> float:
         """Seconds that one pass may take, by the length of an epoch: a quarter of the grace, or the budget's share."""
-        return max(PASSES / 4, self._budget * epoch)
+        return max(PASS_GRACE / 4, PASSING * epoch)
 
     def affords(self, cost: float, elapsed: float) -> bool:
         """Whether work of `cost` s fits now."""
-        return self._charged + cost <= PASSES + self._budget * elapsed
+        return self._charged + cost <= PASS_GRACE + PASSING * elapsed
