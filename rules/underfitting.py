@@ -61,7 +61,6 @@ FEWEST = 10  # epochs: the last quarter of fewer is one or two, and says little 
     ],
     probes=["overfit_batch"],
     remedies=["batch_norm", "optimizer", "more_epochs"],
-    explains=["slow_convergence", "too_few_epochs"],
 )
 def underfitting(
     run: Evidence,

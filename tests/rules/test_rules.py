@@ -11,13 +11,13 @@ import sys
 from functools import cache
 
 import pytest
-from constructed import FIXTURES, ROOT, RULES, healthy, stored
+from constructed import FIXTURES, ROOT, RULES, healthy, stored, twins
 
 from advisor.cases import Cases, load_cases
 from advisor.checking import CHECKS, Check
 from advisor.diagnosis import diagnose
 from advisor.evidence import Evidence
-from advisor.rulebook import Rule
+from advisor.rulebook import Rule, load_rules
 
 MOST_BYTES = 60_000  # of a stored record: a repository is no place for data
 rules = pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
@@ -35,6 +35,14 @@ def cases() -> Cases:
 def test_a_rule_gives_what_it_owes(check: Check, rule: Rule) -> None:
     """Nothing is found wanting by any check of `advisor.checking`, whose docstrings say what they are."""
     assert [] == list(check(rule, cases()))
+
+
+@rules
+def test_it_still_comes_first_at_the_confidence_that_was_measured(rule: Rule) -> None:
+    """What the corpus says of how often rules are right does not put a symptom above its cause."""
+    top = diagnose(Evidence(twins(rule)[0]), load_rules()).top
+    assert top is not None
+    assert top.rule == rule.name
 
 
 @pytest.mark.parametrize("name", healthy())
