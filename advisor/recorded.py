@@ -70,12 +70,16 @@ def with_data_fractions(script: Path, whole: Record, *, probes: Sequence[str] = 
 
 @contextlib.contextmanager
 def _here(script: Path) -> Iterator[None]:
-    """Imports and threads as when the script is run by itself; then as before."""
-    before, threads = list(sys.path), torch.get_num_threads()
+    """Imports and threads as when the script is run by itself; then as before: its neighbours are its own."""
+    before, modules, threads = list(sys.path), set(sys.modules), torch.get_num_threads()
     sys.path.insert(0, str(script.parent))
     torch.set_num_threads(1)
     try:
         yield
     finally:
         sys.path[:] = before
+        for name in set(sys.modules) - modules:
+            file = getattr(sys.modules[name], "__file__", None)
+            if file is not None and Path(file).is_relative_to(script.parent):
+                del sys.modules[name]
         torch.set_num_threads(threads)

@@ -218,6 +218,10 @@ def test_a_script_is_recorded_as_a_trial_would_run_it(folder: Path, capsys: pyte
     assert not (folder / ".advisor").exists()
     again = record_for(folder / "script.py", None)
     assert again.series["step_loss"].values.tolist() == made.series["step_loss"].values.tolist()
+    (folder / "other").mkdir()
+    (folder / "other" / "neighbour.py").write_text("LR = 0.25\n")
+    (folder / "other" / "script.py").write_text(PROGRAM)
+    assert record(folder / "other" / "script.py").series["lr"].values[0, 0] == 0.25
 
 
 def test_our_own_rules_find_their_twins() -> None:

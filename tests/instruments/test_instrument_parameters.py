@@ -16,7 +16,7 @@ from advisor.record import Record
 from advisor.rulebook import load_rules
 
 pytestmark = pytest.mark.usefixtures("every_step")
-RULES = load_rules()
+RULES = load_rules(counts={})
 
 
 class Classifier(nn.Module):
