@@ -185,12 +185,12 @@ def distance(root: Any) -> tuple[str, Any] | None:
 
 def _below(root: Any) -> Iterator[Any]:
     """The nodes nearest to a root, breadth first."""
-    waiting, seen = [root], set[int]()
+    waiting, seen = [root], set[Any]()  # the nodes themselves: the id of one that is let go is given to the next
     while waiting and len(seen) < NEAR:
         node = waiting.pop(0)
-        if node is None or id(node) in seen:
+        if node is None or node in seen:
             continue
-        seen.add(id(node))
+        seen.add(node)
         yield node
         waiting += differentiable(node)
 
