@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-
 torch.manual_seed(0)  # for layers that are made while the tests are collected
 
 
