@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -49,6 +50,22 @@ def alike(batches: Sequence[Batch]) -> tuple[Batch, Batch] | None:
             if one is not other and one.size > 1 and _shapes(one) == _shapes(other):
                 return one, other
     return None
+
+
+def table(batches: Sequence[Batch]) -> tuple[Tensor, Tensor] | None:
+    """(N, F) inputs and (N,) targets of all batches; None where a batch is not one tensor of numbers and a target a row."""
+    rows, targets = [], []
+    for batch in batches:
+        inputs = tensors(batch)
+        if batch.target is None or len(inputs) != 1 or not has_rows(batch) or not inputs[0].is_floating_point():
+            return None
+        if batch.target.numel() != batch.size:
+            return None
+        rows.append(inputs[0].reshape(batch.size, -1))
+        targets.append(batch.target.reshape(-1))
+    if not rows or len({row.shape[1] for row in rows}) != 1:
+        return None
+    return torch.cat(rows), torch.cat(targets)
 
 
 def outputs(answer: Any) -> list[Tensor]:

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from advisor.probes import Subject, Weights
-from advisor.probes._batches import has_rows, tensors
+from advisor.probes._batches import table
 from advisor.record import Json
 
 weights: Weights = "none"
@@ -46,18 +46,10 @@ RIDGES = (1e-2, 1e-1, 1.0)  # the kernel has ones on its diagonal: little, some 
 
 def run(subject: Subject) -> dict[str, Json]:
     """See the module's docstring; empty where inputs are not one tensor of numbers, or targets not one a sample."""
-    rows, targets = [], []
-    for batch in subject.batches:
-        inputs = tensors(batch)
-        if batch.target is None or len(inputs) != 1 or not has_rows(batch) or not inputs[0].is_floating_point():
-            return {}
-        if batch.target.numel() != batch.size:
-            return {}
-        rows.append(inputs[0].reshape(batch.size, -1))
-        targets.append(batch.target.reshape(-1))
-    if not rows or len({r.shape[1] for r in rows}) != 1:
+    known = table(subject.batches)
+    if known is None:
         return {}
-    x, y = torch.cat(rows)[:MOST].float(), torch.cat(targets)[:MOST]
+    x, y = known[0][:MOST].float(), known[1][:MOST]
     if len(x) < FEWEST or not bool(torch.isfinite(x).all() and torch.isfinite(y).all()):
         return {}
     numbers = y.is_floating_point() and len(torch.unique(y)) > 2

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from advisor.probes import Subject, Weights
-from advisor.probes._batches import has_rows, tensors
+from advisor.probes._batches import table
 from advisor.record import Json
 
 weights: Weights = "none"
@@ -35,20 +35,10 @@ MOST_COLUMNS = 20_000  # an image of 80 x 80 colours; of more, one pixel is no f
 
 def run(subject: Subject) -> dict[str, Json]:
     """See the module's docstring; empty where inputs are not one table of numbers, or targets not one a sample."""
-    rows, targets = [], []
-    for batch in subject.batches:
-        inputs = tensors(batch)
-        if batch.target is None or len(inputs) != 1 or not has_rows(batch) or not inputs[0].is_floating_point():
-            return {}
-        if batch.target.numel() != batch.size:
-            return {}
-        rows.append(inputs[0].reshape(batch.size, -1).double())
-        targets.append(batch.target.reshape(-1))
-    if not rows or sum(map(len, rows)) < FEWEST or not 2 <= rows[0].shape[1] <= MOST_COLUMNS:
+    known = table(subject.batches)
+    if known is None or len(known[0]) < FEWEST or not 2 <= known[0].shape[1] <= MOST_COLUMNS:
         return {}
-    if len({r.shape[1] for r in rows}) != 1:
-        return {}
-    x, y = torch.cat(rows), torch.cat(targets)
+    x, y = known[0].double(), known[1]
     share = _correlation(x, y.double()) if y.is_floating_point() and len(torch.unique(y)) > 2 else _ratio(x, y)
     if share is None:
         return {}
