@@ -53,7 +53,7 @@ def alike(batches: Sequence[Batch]) -> tuple[Batch, Batch] | None:
 
 
 def table(batches: Sequence[Batch]) -> tuple[Tensor, Tensor] | None:
-    """(N, F) inputs and (N,) targets of all batches; None where a batch is not one tensor of numbers and a target a row."""
+    """(N, F) inputs and (N,) targets of all batches; None where one is not a tensor of numbers and a target a row."""
     rows, targets = [], []
     for batch in batches:
         inputs = tensors(batch)
