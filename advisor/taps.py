@@ -84,10 +84,12 @@ def leave(listener: Listener) -> None:
 def _install() -> None:
     vars(functional)[HEARD] = _heard
     for name in LOSSES:
-        function = getattr(functional, name)
+        function = getattr(functional, name, None)
+        if not isinstance(function, FunctionType) or function.__code__.co_freevars:
+            continue  # a torch to come may write it otherwise: then it is not heard, and nothing breaks
         _originals[name] = _copy(function)
         function.__code__ = _code(name)
-        function.__wrapped__ = _originals[name]  # whoever looks at the signature sees its own
+        vars(function)["__wrapped__"] = _originals[name]  # whoever looks at the signature sees its own
     _originals["backward"] = Tensor.backward
     _originals["__iter__"] = DataLoader.__iter__
     Tensor.backward = _tapped_backward(Tensor.backward)  # type: ignore[method-assign]
@@ -95,10 +97,10 @@ def _install() -> None:
 
 
 def _uninstall() -> None:
-    for name in LOSSES:
+    for name in _originals.keys() & set(LOSSES):
         function = getattr(functional, name)
         function.__code__ = _originals[name].__code__
-        del function.__wrapped__
+        del vars(function)["__wrapped__"]
     del vars(functional)[HEARD]
     Tensor.backward = _originals["backward"]  # type: ignore[method-assign]
     DataLoader.__iter__ = _originals["__iter__"]  # type: ignore[method-assign]

@@ -538,3 +538,18 @@ def test_a_loss_under_a_name_of_the_users_own_is_seen(parts: Any) -> None:
     assert "val_loss" in watch.record.series
     assert (cross_entropy.__code__, inspect.signature(cross_entropy)) == before
     assert not hasattr(cross_entropy, "__wrapped__")
+
+
+def test_a_loss_that_is_no_plain_function_is_left_alone(parts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A torch that writes one otherwise, with a closure or in C: the loop runs, and the others are heard."""
+    model, optimizer, train, _ = parts
+    plain = functional.mse_loss
+    monkeypatch.setattr(functional, "mse_loss", lambda *args, **kwargs: plain(*args, **kwargs))
+    monkeypatch.setattr(functional, "ctc_loss", torch.ctc_loss)
+    closed = functional.mse_loss
+    watch = advisor.watch(range(1), model, optimizer, report=False)
+    for _ in watch:
+        for x, y in train:
+            step(model, optimizer, x, y)
+    assert watch.record.info.task == "multiclass"
+    assert functional.mse_loss is closed
