@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from advisor.loss_changes import as_computed, parameter_names
 from advisor.record import Task
 
 CLASSES = {"cross_entropy", "nll_loss", "multi_margin_loss"}
@@ -96,10 +95,11 @@ def heard_loss(
     name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Tensor, *, inside: bool
 ) -> HeardLoss:
     """A call with its arguments by name; a symmetric loss may have got its two sides in either order."""
+    name, function, args, kwargs = as_computed(name, function, args, kwargs)
     given: dict[str, Any] = {}
     if isinstance(function, nn.Module):
         given = {key: v for key, v in vars(function).items() if not key.startswith("_") and key != "training"}
-    names = _parameter_names(function)
+    names = parameter_names(function)
     given |= {**dict(zip(names, args, strict=False)), **kwargs} if names else kwargs
     output = args[0] if args else kwargs.get("input")
     target = args[1] if len(args) > 1 else kwargs.get("target")
@@ -109,22 +109,15 @@ def heard_loss(
     return HeardLoss(name, output, target, given, value, inside)
 
 
-@cache
-def _parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
-    """Of one of torch's functions; () for anything else, whose first two arguments have to do."""
-    if getattr(function, "__module__", "") != nn.functional.__name__:
-        return ()
-    return tuple(inspect.signature(function).parameters)
-
-
 def loss_call(name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> LossCall | None:
     """Normalise a call; None where its value is no tensor."""
     if not isinstance(value, Tensor):
         return None
-    output = args[0] if args else kwargs.get("input")
-    target = args[1] if len(args) > 1 else kwargs.get("target")
+    name, computed, seen, named = as_computed(name, function, args, kwargs)
+    output = seen[0] if seen else named.get("input")
+    target = seen[1] if len(seen) > 1 else named.get("target")
     tensors = isinstance(output, Tensor), isinstance(target, Tensor)
-    reduction = kwargs.get("reduction") or getattr(function, "reduction", None)
+    reduction = named.get("reduction") or getattr(computed, "reduction", None)
     rest_args = args[2:]
     rest = {key: v for key, v in kwargs.items() if key not in ("input", "target")}
 

@@ -20,6 +20,7 @@ from advisor import taps
 from advisor.capture import Capture, current_autocast, main_output
 from advisor.hooks import Hooks
 from advisor.instruments import Instruments, Live
+from advisor.loss_changes import LossChange
 from advisor.losses import LossCall, heard_loss, loss_call
 from advisor.roles import Roles, samples_in
 from advisor.sampling import EPOCHS_READ, Sampling
@@ -38,6 +39,7 @@ class Observer:
         *,
         batch_changes: Sequence[Callable[[Any], Any]],
         step_actions: Sequence[Callable[[int], None]],
+        loss_changes: Sequence[LossChange] = (),
     ) -> None:
         self.live = live
         self.sampling = Sampling()
@@ -45,7 +47,7 @@ class Observer:
         self.steps = 0  # rounds of optimizer steps that are done
         self.exhausted = False  # a loader ran to its end since the epoch began
         self.tell = Instruments(live).tell
-        self._batch_changes, self._step_actions = batch_changes, step_actions
+        self._batch_changes, self._step_actions, self.loss_changes = batch_changes, step_actions, loss_changes
         self._roles = Roles(model, live.train, live.val)
         self._hooks = Hooks(model, live.optimizers, loss_fn, self)
         self._began = self._mark = perf_counter()
@@ -91,19 +93,21 @@ class Observer:
             if self._hooks.loss_fn_is_torchs and self._inner_name in taps.LOSSES:
                 self._hooks.leave_loss_fn()
                 self.losses.named = self._inner_name
-        if self._stepped and len(self.live.optimizers) > 1:
+        if self._stepped and not self._one:
             self._end_round(perf_counter())
 
     def detach(self) -> None:
         self._hooks.remove()
-        self._pending.clear()
-        self._forward = None
+        self._pending, self._forward = deque(), None
         self.validations.forget()
         self._roles.ends()
 
     @property
     def elapsed(self) -> float:
         return perf_counter() - self._began
+
+    def validating(self) -> bool:
+        return self._roles.validating(begun=self.steps > 0)
 
     def heard_batch(self, loader: DataLoader[Any], batch: Any, began: float, ended: float) -> Any:
         if self._paused:
@@ -142,16 +146,14 @@ class Observer:
         if self._paused:
             return
         try:
-            if self.close and torch.is_grad_enabled() and not self._roles.validating(begun=self.steps > 0):
+            if self.close and torch.is_grad_enabled() and not self.validating():
                 self._charged("loss_called", heard_loss(name, function, args, kwargs, value, inside=self._inside > 0))
             if self._inside:
                 self._inner_name = name
-            elif torch.is_grad_enabled() and (self._roles.role == "train" or self._roles.loader is None):  # most steps
-                if isinstance(value, Tensor) and value.requires_grad:
-                    self._pending.append((name, function, args, kwargs, value))
-            elif self._roles.validating(begun=self.steps > 0):
-                self.validations.loss(loss_call(name, function, args, kwargs, value))
-            elif torch.is_grad_enabled() and isinstance(value, Tensor) and value.requires_grad:
+            elif not torch.is_grad_enabled() or (self._roles.role != "train" and self.validating()):
+                if self.validating():
+                    self.validations.loss(loss_call(name, function, args, kwargs, value))
+            elif isinstance(value, Tensor) and value.requires_grad:
                 self._pending.append((name, function, args, kwargs, value))
         except Exception as error:  # noqa: BLE001  the fence
             self.live.recorder.problem("loss", error)
@@ -163,8 +165,7 @@ class Observer:
         self._forward_seconds += began - self._mark
         pending = self._pending
         if not self.close and not self._capturing and len(pending) == 1:  # the common step
-            call = pending.pop()
-            function, kwargs, value = call[1], call[3], call[4]
+            _, function, _, kwargs, value = call = pending.pop()
             if not value.dim() and (kwargs.get("reduction") or getattr(function, "reduction", "mean")) == "mean":
                 self.losses.keep(value.detach())
                 if self._first_epoch:
@@ -181,7 +182,7 @@ class Observer:
     def heard_forward(self, _: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if self._paused:
             return
-        if self._roles.validating(begun=self.steps > 0):
+        if self.validating():
             self._read("val_inputs", (args, kwargs))
             self.validations.forward(output)
         elif torch.is_grad_enabled():

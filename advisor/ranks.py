@@ -51,7 +51,7 @@ def acting(session: Session, items: Iterator[T]) -> Iterator[T]:
     finally:
         handle.remove()
         taps.leave(follower)
-        for action in session.finish_actions:
+        for action in (*session.finish_actions, *session.leave_actions):
             action()
 
 
@@ -62,6 +62,7 @@ class _Follower:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.loss_changes = session.loss_changes
         self.steps = 0
 
     def stepped(self, *_: Any) -> None:

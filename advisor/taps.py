@@ -5,7 +5,7 @@ Installed by the first listener, restored by the last one, on every way out. In 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from time import perf_counter
 from types import CodeType, FunctionType
@@ -17,6 +17,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
+
+from advisor.loss_changes import ChangedLoss, LossChange
 
 LOSSES = (
     "binary_cross_entropy",
@@ -43,7 +45,13 @@ LOSSES = (
 
 
 class Listener(Protocol):
-    """Who is told. None of these may raise."""
+    """Who is told. None of these may raise.
+
+    loss_changes: what its plan changes in calls of loss functions, most often nothing
+    """
+
+    @property
+    def loss_changes(self) -> Sequence[LossChange]: ...
 
     def heard_loss(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Any, /) -> None: ...
 
@@ -110,11 +118,20 @@ def _uninstall() -> None:
 def _heard(name: str, args: Any, kwargs: Any) -> Any:
     """What a loss function of torch's does while there are listeners."""
     original = _originals[name]
+    for listener in _listeners:
+        if listener.loss_changes:
+            original = ChangedLoss(name, original, listener.loss_changes, _original)
     value = original(*args, **kwargs)
     if not _is_compiling() and not isinstance(value, TRACED):
         for listener in _listeners:
             listener.heard_loss(name, original, args, kwargs, value)
     return value
+
+
+def _original(name: str) -> Callable[..., Any]:
+    """A loss function of torch's as it is without listeners."""
+    function: Callable[..., Any] = _originals.get(name) or getattr(functional, name)
+    return function
 
 
 def _copy(function: FunctionType) -> FunctionType:

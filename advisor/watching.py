@@ -229,7 +229,9 @@ class Watch(Generic[T]):
             self._loss_fn,
             batch_changes=session.batch_changes,
             step_actions=session.step_actions,
+            loss_changes=session.loss_changes,
         )
+        session._validating = self._observer.validating
         self._epochs.observer = self._observer
         taps.listen(self._observer)
         self._observer.tell("start")
@@ -266,6 +268,8 @@ class Watch(Generic[T]):
             for key, value in self._session.facts.items():
                 recorder.fact(key, value)
             recorder.settle()
+            for action in self._session.leave_actions:
+                action()
         except Exception as error:  # noqa: BLE001  the fence
             recorder.problem("end", error)
         text = ""

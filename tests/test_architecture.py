@@ -25,8 +25,8 @@ FLOW: tuple[tuple[str, str], ...] = (
     ("report", "report"),
     (
         "watching",
-        "fence taps losses sampling recording instruments bridging capture probes remedies ranks hooks roles "
-        "training_losses validations observing probing ending epochs describing watching",
+        "fence taps losses loss_changes sampling recording instruments bridging capture probes remedies ranks hooks "
+        "roles training_losses validations observing probing ending epochs describing watching",
     ),
     ("trial", "script program overlay moves scan open_files replacing sandbox seeds trial child executors"),
     ("verdict", "verdict"),
@@ -57,6 +57,7 @@ TORCH = {
     "capture": "part of watching: batches for evaluation and probes",
     "recording": "part of watching: copies from the device",
     "losses": "reads outputs and targets",
+    "loss_changes": "computes another loss in the place of the loop's",
     "instruments": "live objects -> numbers",
     "probes": "experiments on copies of the model",
     "remedies": "change live objects",

@@ -4,7 +4,8 @@ What a remedy's module defines:
 
     docstring                              its page, with the headings `HEADINGS`
     Parameters                             frozen pydantic model (`extra="forbid"`), every field with a default
-    CHANGES                                what it touches, from `Part`; a plan never changes one part twice
+    CHANGES                                what it touches: "learning_rate", "layers" …; a plan changes no part twice
+                                           but those of `SHARED`
     candidates(diagnosis, evidence)        parameterised choices worth trying, most promising first
     apply(session, parameters)             change the live objects; CannotApply where there is nothing to change
     took_effect(record, parameters)        whether the record of the run shows the change
@@ -21,16 +22,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor, nn
 
 from advisor.errors import PlanError
+from advisor.loss_changes import LossChange, hook_loss_fn
 from advisor.plan import Plan, Step
 from advisor.record import Json, Record, Task
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
     from torch.optim import Optimizer
     from torch.utils.data import DataLoader
 
@@ -38,7 +41,8 @@ if TYPE_CHECKING:
     from advisor.evidence import Evidence
 
 HEADINGS = ("What it does", "When it helps", "When it hurts", "Cost", "References")
-Part = Literal["inputs", "layers", "learning_rate", "schedule", "optimizer", "decay", "epochs", "stopping", "subset"]
+# what several remedies of one plan may change side by side; any other part is changed once
+SHARED = frozenset({"layers", "inputs", "loss_arguments"})
 
 
 class Parameters(BaseModel):
@@ -91,8 +95,11 @@ class Session:
     step_actions: list[Callable[[int], None]] = field(default_factory=list)
     epoch_actions: list[Callable[[Epoch], None]] = field(default_factory=list)
     finish_actions: list[Callable[[], None]] = field(default_factory=list)
+    leave_actions: list[Callable[[], None]] = field(default_factory=list)
+    loss_changes: list[LossChange] = field(default_factory=list)
     facts: dict[str, Json] = field(default_factory=dict)
     decides_by_score: bool = False
+    _validating: Callable[[], bool] | None = None
     _example: Callable[[], tuple[Any, Tensor | None] | None] | None = None
 
     def on_train_batch(self, change: Callable[[Any], Any]) -> None:
@@ -111,6 +118,26 @@ class Session:
     def on_finish(self, action: Callable[[], None]) -> None:
         """Call `action()` once when the loop is over, whatever ended it."""
         self.finish_actions.append(action)
+
+    def on_leave(self, action: Callable[[], None]) -> None:
+        """Call `action()` when everything is measured and the loop is left: what must not outlive it is undone here."""
+        self.leave_actions.append(action)
+
+    def on_loss(self, change: LossChange) -> None:
+        """Pass every call of a loss function through `change` before it is computed, in training and in validation.
+
+        `torch.is_grad_enabled()` tells `change` which of the two it is. A `loss_fn` that is a module of the user's own
+        can only be exchanged as a whole, for one of torch's functions.
+        """
+        own = isinstance(self.loss_fn, nn.Module) and type(self.loss_fn).__module__ != nn.modules.loss.__name__
+        if own and not self.loss_changes:
+            assert isinstance(self.loss_fn, nn.Module)  # mypy: it is, where it is the user's own
+            self.on_leave(hook_loss_fn(self.loss_fn, self.loss_changes))
+        self.loss_changes.append(change)
+
+    def validating(self) -> bool:
+        """Whether the loop validates just now, as far as can be told from its loader and the grad mode."""
+        return self._validating() if self._validating is not None else not torch.is_grad_enabled()
 
     def note(self, remedy: str, value: Json) -> None:
         """Leave a fact `remedy.<name>` in the record, for `took_effect`."""
@@ -189,7 +216,7 @@ def check_plan(plan: Plan, where: str = "plan") -> None:
         except PlanError as error:
             raise PlanError(error.what, context=f"{where}, {error.context}", hint=error.hint) from error
         for part in remedy.changes:
-            if part in changed and part != "layers":
+            if part in changed and part not in SHARED:
                 both = f"{step.remedy} and {changed[part]} both change the {part}"
                 raise PlanError(both, context=where, hint="keep one of them")
             changed[part] = step.remedy

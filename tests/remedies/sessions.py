@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, TensorDataset
 
+import advisor
 from advisor.diagnosis import Diagnosis
 from advisor.finding import Finding, Number
+from advisor.plan import Plan
 from advisor.record import Json, Layer, Record, RunInfo, Series
 from advisor.remedies import Session
 
@@ -111,6 +113,31 @@ def drive(
     for finish in session.finish_actions:
         finish()
     return losses
+
+
+def watched(session: Session, plan: Plan | None = None) -> Record:
+    """Train as a user does, under `advisor.watch` with a plan; the validation is on the training data."""
+    model, optimizer = session.model, session.optimizers[0]
+    loss_fn = session.loss_fn or F.cross_entropy
+    train = session.train
+    assert train is not None
+    watch = advisor.watch(
+        range(session.epochs or 1), model, optimizer, session.loss_fn, train=train, plan=plan, report=False,
+        scheduler=session.schedulers,
+    )  # fmt: skip
+    for _ in watch:
+        model.train()
+        for x, y in train:
+            optimizer.zero_grad()
+            loss_fn(model(x), y).backward()
+            optimizer.step()
+        for scheduler in session.schedulers:
+            scheduler.step()
+        model.eval()
+        with torch.no_grad():
+            for x, y in train:
+                loss_fn(model(x), y)
+    return watch.record
 
 
 def record_of(session: Session, *, lr: Sequence[float] = (), epochs_seen: int = 0, **facts: Json) -> Record:

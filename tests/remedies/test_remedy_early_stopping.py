@@ -15,6 +15,17 @@ from advisor.evidence import Evidence
 from advisor.remedies import Session, early_stopping
 from advisor.remedies.early_stopping import Parameters
 
+ALWAYS = True  # it acts on the loop alone
+PARAMETERS = {"patience": 1}
+
+
+def climbing() -> Session:
+    """A loss that rises from the first epoch on."""
+    return session_of(model := mlp(), table(), torch.optim.SGD(model.parameters(), lr=0.1, maximize=True))
+
+
+FITTING = (climbing,)
+
 
 def run(scores: Sequence[float | None], patience: int, epochs: int = 8) -> tuple[Session, list[Tensor]]:
     """The session after its run, and the first weight at the end of each epoch."""

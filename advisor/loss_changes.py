@@ -1,0 +1,102 @@
+"""What a plan changes in a loop's loss: another function, other arguments; the loop's own call stays as it is.
+
+Torch's loss functions are reached wherever they are called while the loop runs; a `loss_fn` of the user's own that is a
+module is reached by a hook, which gives another value in the place of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True, slots=True)
+class LossArguments:
+    """A call of a loss function, before it is computed.
+
+    name:  of torch.nn.functional, or of the user's own class
+    given: arguments by name (input, target, weight, reduction, ignore_index …); those of a function of the user's own are
+           `input` and `target`
+    """
+
+    name: str
+    given: Mapping[str, Any]
+
+    @property
+    def output(self) -> Tensor | None:
+        """What the model gave."""
+        return _tensor(self.given.get("input"))
+
+    @property
+    def target(self) -> Tensor | None:
+        return _tensor(self.given.get("target"))
+
+    def replace(self, name: str | None = None, **given: Any) -> LossArguments:
+        """The same call with another function or other arguments."""
+        return dataclasses.replace(self, name=name or self.name, given={**self.given, **given})
+
+
+LossChange = Callable[[LossArguments], LossArguments]
+
+
+class ChangedLoss:
+    """A loss function of torch's, with the changes of a plan before it; called as the function itself is."""
+
+    def __init__(self, name: str, function: Callable[..., Any], changes: Sequence[LossChange], others: Any) -> None:
+        self._name, self._function, self._changes, self._others = name, function, changes, others
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        _, function, _, given = self.arguments(args, kwargs)
+        return function(**given)
+
+    def arguments(self, args: Any, kwargs: Any) -> tuple[str, Callable[..., Any], tuple[()], dict[str, Any]]:
+        """What is really computed: (name, function, (), arguments by name)."""
+        call = LossArguments(self._name, {**dict(zip(parameter_names(self._function), args, strict=False)), **kwargs})
+        for change in self._changes:
+            call = change(call)
+        return call.name, self._function if call.name == self._name else self._others(call.name), (), dict(call.given)
+
+
+def as_computed(name: str, function: Any, args: Any, kwargs: Any) -> tuple[str, Callable[..., Any], Any, Any]:
+    """A call as it is computed, which a plan may have changed: (name, function, args, kwargs)."""
+    if isinstance(function, ChangedLoss):
+        return function.arguments(args, kwargs)
+    return name, function, args, kwargs
+
+
+def hook_loss_fn(loss_fn: nn.Module, changes: Sequence[LossChange]) -> Callable[[], None]:
+    """Let changes act on a loss of the user's own; returns what ends that.
+
+    Only a change that names one of torch's functions can be computed: the user's own function is a closed box.
+    """
+
+    def hook(module: nn.Module, args: Any, kwargs: Any, _: Any) -> Any:
+        name = type(module).__name__
+        own = call = LossArguments(name, {**dict(zip(("input", "target"), args, strict=False)), **kwargs})
+        for change in changes:
+            call = change(call)
+        if call is own or call.name == name:
+            return None
+        return getattr(functional, call.name)(**call.given)
+
+    handle = loss_fn.register_forward_hook(hook, with_kwargs=True, prepend=True)
+    return handle.remove
+
+
+@cache
+def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Of one of torch's functions; () for anything else, whose first two arguments have to do."""
+    if getattr(function, "__module__", "") != functional.__name__:
+        return ()
+    return tuple(inspect.signature(function).parameters)
+
+
+def _tensor(value: Any) -> Tensor | None:
+    return value if isinstance(value, Tensor) else None
