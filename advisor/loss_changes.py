@@ -22,8 +22,8 @@ class LossArguments:
     """A call of a loss function, before it is computed.
 
     name:  of torch.nn.functional, or of the user's own class
-    given: arguments by name (input, target, weight, reduction, ignore_index …); those of a function of the user's own are
-           `input` and `target`
+    given: arguments by name (input, target, weight, reduction, ignore_index …); of a function of the user's own `input`
+           and `target`
     """
 
     name: str
