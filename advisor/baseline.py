@@ -53,6 +53,8 @@ def first_run(lab: Laboratory, *, metric: str | None, probes: Sequence[str]) -> 
     evidence = lab.evidence(run)
     diagnosis = lab.diagnosis(run) or diagnose(evidence, lab.rules, lab.thresholds)
     lab.metric = _metric(run.record, diagnosis, metric)
+    for text in _doubts(lab.metric, diagnosis, run.record, metric):
+        lab.ledger.note(text)
     lab.ledger.update(diagnosis=diagnosis, metric=lab.metric.name, mode=lab.metric.mode)
     lab.ledger.tell(Diagnosed(Plan(), diagnosis))
     lab.ledger.done(lab.row(trial, [run]))
@@ -105,8 +107,14 @@ def experiments(lab: Laboratory, first: Baseline, seeds: Sequence[int]) -> Basel
     return Baseline(run, diagnosis, evidence, first.metric)
 
 
-def unjudged(metric: Metric, asked: str | None, record: Record) -> str:
+def unjudged(metric: Metric, asked: str | None, record: Record, diagnosis: Diagnosis) -> str:
     """Why no plan can be judged by this metric; "" where it can."""
+    top = diagnosis.top
+    if top is not None and top.judge is not None and metric.name not in (asked, top.judge):
+        return (
+            f"{top.rule} puts {metric.name} in doubt, and nothing else in this run measures what it should: no plan "
+            "can be judged before that is mended"
+        )
     if metric.name in (asked, record.info.metric) or not metric.name.startswith("train_"):
         return ""
     return (
@@ -126,12 +134,28 @@ def advice(diagnosis: Diagnosis) -> list[str]:
 
 
 def _metric(record: Record, diagnosis: Diagnosis, asked: str | None) -> Metric:
+    """The user's, unless the leading finding puts it in doubt and the record has what judges in its place."""
     names = [name for name, series in record.series.items() if len(series.axis) == 1 and len(series.steps)]
-    info = record.info
+    info, top = record.info, diagnosis.top
+    if asked is None and top is not None and top.judge in names and top.judge is not None:
+        return Metric(top.judge, guess_mode(top.judge))
     if asked is not None:
         mode = info.mode if info.metric == asked else None
         info = info.model_copy(update={"metric": asked, "mode": mode or guess_mode(asked)})
     return choose(names, info, prefer=diagnosis.top.metric if diagnosis.top is not None else None)
+
+
+def _doubts(metric: Metric, diagnosis: Diagnosis, record: Record, asked: str | None) -> list[str]:
+    """What is said where the user's own number is not the judge, or is one in spite of a doubt."""
+    top = diagnosis.top
+    if top is None or top.judge is None:
+        return []
+    usual = asked or record.info.metric or "the validation score"
+    if asked is not None:
+        return [f"{top.rule} puts {usual} in doubt; it is the judge all the same, since it was asked for"]
+    if metric.name != top.judge:
+        return []
+    return [f"{usual} is not the judge here, since {top.rule} puts it in doubt: verdicts go by {metric.name}"]
 
 
 def _script_error(ran: Ran) -> AdvisorError:

@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from advisor import metric as metrics
 from advisor.assignment import Assignment
-from advisor.bridging import Again
 from advisor.capture import autocast_like, clean_pass, evaluated
 from advisor.ending import Pruned
 from advisor.errors import AdvisorError
 from advisor.fence import eager, untouched
+from advisor.independent import Independent
 from advisor.instruments import Live
 from advisor.losses import LossCall
 from advisor.observing import Observer
@@ -42,6 +42,8 @@ class Epochs:
         self.stop = False
         self._orders = orders
         self._probing = Probing(live, initial, orders.probes if orders else ())
+        judged = orders is not None and orders.session is not None
+        self._independent = Independent(live, self._evaluate, _sequential) if judged else None
         self._items = 0
         self._steps_before = 0
         self._began = perf_counter()
@@ -128,6 +130,8 @@ class Epochs:
             self._clean(last=last)
         observer.tell("epoch_end")
         live.recorder.settle()
+        if live.steps_in_epoch > 0:
+            self._guarded("independent evaluation", self._judge)
         self._check_finite(losses)
 
     def _act(self) -> None:
@@ -216,14 +220,27 @@ class Epochs:
                 for batch in _sequential(loader):
                     if live.epoch < EPOCHS_READ:
                         observer.tell("val_batch", batch)
-                    call = self._evaluate(batch, again)
+                    call = self._evaluate(batch)
                     if call is not None:
                         observer.tell("validation", call)
             finally:
                 live.own_pass = False
 
-    def _evaluate(self, batch: Any, again: Again) -> LossCall | None:
+    def _judge(self) -> None:
+        """The number of our own that a verdict may go by."""
         observer, live = self._seen()
+        if self._independent is None or not self._independent.due(observer.elapsed, self.session.epochs):
+            return
+        with observer.paused(), untouched(live.model), eager(), torch.no_grad():
+            live.model.eval()
+            self._independent.measure()
+
+    def _evaluate(self, batch: Any) -> LossCall | None:
+        """The loop's loss of a batch, by a forward pass of our own; None where it cannot be computed."""
+        observer, live = self._seen()
+        again = observer.losses.again
+        if again is None:
+            return None
         batch = tree_map(lambda leaf: leaf.to(live.device) if isinstance(leaf, Tensor) else leaf, batch)
         with autocast_like(observer.capture.autocast):
             if isinstance(batch, dict):

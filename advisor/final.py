@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from advisor.laboratory import Laboratory
@@ -57,6 +58,8 @@ def _control(lab: Laboratory, plan: Plan, longer: Plan, seeds: list[int]) -> Non
     runs = lab.train(jobs)
     lab.ledger.done(lab.row(trial, runs))
     beyond = judge([m.result(lab.metric) for m in runs], lab.results(plan, seeds), seeds, lab.metric)
+    took = [fmean(m.seconds for m in lab.all_of(of) if not m.broken) for of in (plan, longer)]
     lab.ledger.note(
-        f"at the same number of epochs the plan's gain over the unchanged program is {beyond.gain:+.3g} ({beyond.kind})"
+        f"at the same number of epochs the plan's gain over the unchanged program is {beyond.gain:+.3g} "
+        f"({beyond.kind}); that takes {took[1]:.3g} s a run, the plan {took[0]:.3g} s"
     )

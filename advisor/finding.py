@@ -26,6 +26,7 @@ class Finding(BaseModel):
     since:      epoch (or step, where the sentence says so) at which it began
     layers:     which layers it concerns; empty for all
     metric:     the series that shows the harm, where it is not the run's score, e.g. "val_loss"
+    judge:      the series that a verdict goes by, where the finding puts the run's own score in doubt; "" for none
     severity:   a "note" is said, but is no reason to change anything
     """
 
@@ -38,6 +39,7 @@ class Finding(BaseModel):
     since: int | None = None
     layers: tuple[str, ...] = ()
     metric: str | None = None
+    judge: str | None = None
     confirmed_by: tuple[str, ...] = ()  # probes and experiments
     severity: Literal["problem", "note"] = "problem"
 

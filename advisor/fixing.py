@@ -16,12 +16,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from advisor import executors
 from advisor import plan_file as files
 from advisor.baseline import Baseline, advice, experiments, first_run, on_fresh_seeds, unjudged
 from advisor.budget import Budget
 from advisor.config import load_config, rules_in_force
 from advisor.errors import AdvisorError
-from advisor.events import Event
+from advisor.events import Event, Resumed
 from advisor.final import conclude
 from advisor.fixed import Fix
 from advisor.laboratory import Executor, Laboratory
@@ -30,8 +31,9 @@ from advisor.plan import Plan
 from advisor.probes import known_probes
 from advisor.report import load_report
 from advisor.report.text import render_text
+from advisor.resuming import begun, resumed
 from advisor.searching import search
-from advisor.session import FixSession
+from advisor.session import Start
 from advisor.store import Store
 from advisor.strategies import known_strategies
 from advisor.verdict import FEWEST_SEEDS, MOST_SEEDS
@@ -55,7 +57,9 @@ def fix(
     plan_file: str | Path | None = None,
     force: bool = False,
     on_event: Callable[[Event], None] | None = None,
-    executor: Executor | None = None,
+    executor: Executor | str = "local",
+    gpus_per_trial: float | None = None,
+    resume: bool = False,
 ) -> Fix:
     """Diagnose a training program, try remedies, and keep what matched seeds prove.
 
@@ -64,34 +68,45 @@ def fix(
     budget:    in trainings of the program's length, baselines and confirmations included
     seconds:   at most this long
     seeds:     matched seeds that a confirmation rests on, at least five
-    jobs:      trainings at the same time; None for one a core
+    jobs:      trainings at the same time; None for as many as the executor has cores for
     strategy:  "rules", "tpe" or "random"
     metric:    what to improve; by default the program's own, or the one in which the first finding shows
     plan_file: where the accepted plan is written; advisor-plan.toml by default
     force:     try remedies on a healthy program too
     on_event:  called as things happen
-    executor:  whoever runs the trainings; local processes by default
+    executor:  who runs the trainings: "local" processes, "ray", or an object that gives one `Ran` for each `Job`
+    gpus_per_trial: for the ray executor, may be a fraction; None for one each where there are any
+    resume:    go on with the last session of this program that was interrupted, with the same arguments, strategy and
+               metric, and with the budget, seconds, seeds and force that it was begun with
 
     Ctrl-C or SIGTERM ends it early: what was kept until then is returned, `fix.session.status` is "interrupted".
     Raises: AdvisorError; ScriptError where the unchanged program raises or never calls `advisor.watch`.
     """
     path = Path(plan_file) if plan_file is not None else files.DEFAULT
     _check(budget, seconds, seeds, strategy)
+    if isinstance(executor, str):
+        executors.check_executor(executor)
     files.check_free(path)
-    jobs = jobs or os.cpu_count() or 1
     config = load_config()
     rules = rules_in_force(config)
     kept_open = isinstance(store, Store)
     opened = store if isinstance(store, Store) else Store(str(store) if store is not None else None)
     what, command = _program(program, arguments)
-    session = FixSession(name=what.name, command=command, strategy=strategy, budget=budget)
-    ledger = Ledger(opened, session, on_event)
+    asked = Start(
+        program=what.where, fingerprint=what.fingerprint, arguments=command[1:], strategy=strategy, metric=metric,
+        budget=budget, seconds=seconds, seeds=seeds, force=force,
+    )  # fmt: skip
     try:
-        with _terminated_as_interrupted(), _executor(executor, what, opened, jobs=jobs, seconds=seconds) as runs:
-            lab = Laboratory(
-                runs, opened, Budget(budget, seconds), ledger, jobs=jobs, rules=rules, thresholds=config.thresholds
-            )
-            _session(lab, metric=metric, seeds=seeds, strategy=strategy, force=force, path=path)
+        session = resumed(opened, asked) if resume else begun(what.name, command, asked)
+        start = session.start or asked
+        ready = _executor(executor, what, opened, jobs=jobs, seconds=start.seconds, gpus_per_trial=gpus_per_trial)
+        with _terminated_as_interrupted(), ready as (runs, at_once):
+            ledger = Ledger(opened, session, on_event)
+            if session.trainings:
+                ledger.tell(Resumed(session.id, len(session.trainings)))
+            spending = Budget(start.budget, start.seconds)
+            lab = Laboratory(runs, opened, spending, ledger, jobs=at_once, rules=rules, thresholds=config.thresholds)
+            _session(lab, start, path)
         done = Fix(ledger.session, tuple(m.result(lab.metric) for m in lab.all_of(Plan()) if lab.metric is not None))
         if report:
             print(render_text(load_report(opened, session=ledger.id)))
@@ -101,21 +116,21 @@ def fix(
     return done
 
 
-def _session(lab: Laboratory, *, metric: str | None, seeds: int, strategy: str, force: bool, path: Path) -> None:
+def _session(lab: Laboratory, start: Start, path: Path) -> None:
     """Everything between the first run and the plan's file. The ledger's status says how it ended."""
     ledger = lab.ledger
     status = "finished"
     try:
-        first = first_run(lab, metric=metric, probes=known_probes())
-        if not _left_alone(lab, first, metric, force=force):
-            fresh = range(1, seeds + 1)
+        first = first_run(lab, metric=start.metric, probes=known_probes())
+        if not _left_alone(lab, first, start.metric, force=start.force):
+            fresh = range(1, start.seeds + 1)
             on_fresh_seeds(lab, first, fresh)
             first = experiments(lab, first, fresh)
             for text in advice(first.diagnosis):
                 ledger.advise(text)
-            search(lab, first, strategy=strategy, seeds=seeds, force=force)
+            search(lab, first, strategy=start.strategy, seeds=start.seeds, force=start.force)
             conclude(lab)
-            _say_what_it_takes(lab, seeds)
+            _say_what_it_takes(lab, start.seeds)
     except KeyboardInterrupt:
         status = "interrupted"
         conclude(lab, controls=False)
@@ -145,7 +160,7 @@ def _left_alone(lab: Laboratory, first: Baseline, metric: str | None, *, force: 
     """Whether nothing is to be tried, said in the session's notes."""
     note = lab.ledger.note
     assert first.run.record is not None  # it came to its end
-    cannot = unjudged(first.metric, metric, first.run.record)
+    cannot = unjudged(first.metric, metric, first.run.record, first.diagnosis)
     for text in advice(first.diagnosis):
         lab.ledger.advise(text)
     if cannot:
@@ -186,16 +201,23 @@ def _program(program: Callable[[], object] | str | Path, arguments: Sequence[str
 
 @contextmanager
 def _executor(
-    executor: Executor | None, program: Program, store: Store, *, jobs: int, seconds: float | None
-) -> Iterator[Executor]:
-    if executor is not None:
-        yield executor
+    executor: Executor | str,
+    program: Program,
+    store: Store,
+    *,
+    jobs: int | None,
+    seconds: float | None,
+    gpus_per_trial: float | None,
+) -> Iterator[tuple[Executor, int]]:
+    """Who runs the trainings, and how many of them at the same time."""
+    if not isinstance(executor, str):
+        yield executor, jobs or os.cpu_count() or 1
         return
-    from advisor.executors.local import LocalExecutor
-
     url = str(store.path) if store.path is not None else store.url
-    with LocalExecutor(program, url, jobs=jobs, time_limit=seconds) as local:
-        yield local
+    with executors.build(
+        executor, program, url, jobs=jobs, time_limit=seconds, gpus_per_trial=gpus_per_trial
+    ) as running:
+        yield running, running.jobs
 
 
 @contextmanager

@@ -20,8 +20,9 @@ BY_DEFAULT: tuple[tuple[str, Mode], ...] = (
     ("val_loss", "min"),
     ("train_loss", "min"),
 )
-FALLING = ("loss", "error", "mse", "mae", "rmse", "perplexity", "nll", "wer", "cer")  # names of what should fall
+FALLING = ("loss", "error", "gap", "mse", "mae", "rmse", "perplexity", "nll", "wer", "cer")  # names of what should fall
 SUGGESTIONS = 3  # names offered for one that is not there
+GAP = "val_gap"  # how far the loop's own score lies from ours: to be closed, which says nothing of how good a model is
 LAST_EPOCHS = (
     3  # averaged into the final score, so that one bad last epoch does not decide (EVIDENCE: use the last few)
 )

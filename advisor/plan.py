@@ -50,6 +50,16 @@ class Plan(BaseModel):
     def __add__(self, other: Plan) -> Plan:
         return Plan(steps=self.steps + other.steps)
 
+    def changed_by(self, change: Plan) -> Plan:
+        """This plan with the steps of another: a remedy that both have takes the other's parameters.
+
+        >>> print(Plan.of("dropout", rate=0.2).changed_by(Plan.of("dropout", rate=0.5)))
+        dropout(rate=0.5)
+        """
+        new = {step.remedy: step for step in change.steps}
+        replaced = tuple(new.pop(step.remedy, step) for step in self.steps)
+        return Plan(steps=(*replaced, *new.values()))
+
     def __str__(self) -> str:
         return " + ".join(map(str, self.steps)) or "plain"
 

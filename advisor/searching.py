@@ -6,6 +6,7 @@ kept, and compared with that; losers are stopped early.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from advisor.diagnosis import Diagnosis
 from advisor.events import Accepted, Diagnosed
 from advisor.evidence import Evidence
 from advisor.laboratory import Laboratory
+from advisor.metric import GAP
 from advisor.plan import Plan
 from advisor.remedies import load_remedies
 from advisor.session import Trial, Verdict
@@ -25,6 +27,10 @@ from advisor.verdict import judge
 
 if TYPE_CHECKING:
     from advisor.trial import Job
+
+
+REPAIRED = ("wiring", "data")  # kinds of rules whose fault a remedy takes away
+CLEARLY = 3.0  # standard deviations of what is kept: by chance in one of 700 screenings
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +45,25 @@ class Tried:
 
 def search(lab: Laboratory, first: Baseline, *, strategy: str, seeds: int, force: bool) -> Plan:
     """Stage after stage until one accepts nothing or the budget ends; the plan that is kept."""
-    kept, diagnosis, evidence = Plan(), first.diagnosis, first.evidence
-    leftovers: tuple[Plan, ...] = ()
+    repair = first.metric.name == GAP
+    setting = Setting(Plan(), first.diagnosis, first.evidence, experience=lab.experience, force=force, repair=repair)
     while True:
-        setting = Setting(kept, diagnosis, evidence, leftovers, force=force)
         stage = _Stage(lab, setting, strategies.build(strategy, setting), seeds=seeds)
-        accepted = stage.run()
-        if accepted is None:
-            return kept
-        kept, leftovers = accepted, stage.leftovers()
+        kept = stage.run()
+        if kept is None:
+            return setting.kept
         found = _diagnose_again(lab, kept)
-        if found is None:
+        if found is None or repair:
             return kept
-        diagnosis, evidence = found
+        setting = dataclasses.replace(
+            setting,
+            kept=kept,
+            diagnosis=found[0],
+            evidence=found[1],
+            leftovers=stage.leftovers(),
+            first=first.diagnosis,
+            history=(*setting.history, *stage.screened),
+        )
 
 
 class _Stage:
@@ -62,7 +74,7 @@ class _Stage:
         self._setting = setting
         self._tried: list[Tried] = []
         self._too_dear: set[str] = set()  # changes that were advised instead of tried
-        self._screened: list[Screened] = []
+        self.screened: list[Screened] = []
         self._confirmed: list[Plan] = []
         self._noise = lab.noise(setting.kept)
         self._exhausted = False
@@ -73,18 +85,22 @@ class _Stage:
         while True:
             if self._looks >= MOST_LOOKS:
                 return None
-            if self._may_screen():
-                change = self._strategy.ask(self._screened)
+            repair = self._decisive()
+            if repair is not None:
+                if self._confirm(repair):
+                    return self._kept.changed_by(repair.change)
+            elif self._may_screen():
+                change = self._strategy.ask(self.screened)
                 if change is None:
                     self._exhausted = True
                 elif self._can_confirm(change):
                     self._screen(change)
-                continue
-            best = self._best()
-            if best is None:
-                return None
-            if self._confirm(best):
-                return self._kept + best.change
+            else:
+                best = self._best()
+                if best is None:
+                    return None
+                if self._confirm(best):
+                    return self._kept.changed_by(best.change)
 
     def leftovers(self) -> tuple[Plan, ...]:
         """Changes that looked promising and were not confirmed, best first."""
@@ -96,7 +112,8 @@ class _Stage:
     def _may_screen(self) -> bool:
         """Whether a screening still fits beside the confirmation that follows it.
 
-        Once something promising is found, a second confirmation is held back too, for what is composed with it.
+        Once something promising is found, a second screening and confirmation are held back too, for what is composed
+        with it.
         """
         if self._exhausted:
             return False
@@ -105,11 +122,11 @@ class _Stage:
         promising = [t for t in self._open() if t.promising]
         if not promising:
             return self._fits(now + one * self._confirmation_seeds())
-        return self._fits(now + self._price(promising[0]) + one * self._seeds)
+        return self._fits(now + self._price(promising[0]) + one * (1 + self._seeds))
 
     def _can_confirm(self, change: Plan) -> bool:
         """Whether a change could still be confirmed once it is screened; a longer one is advice where it cannot."""
-        lab, cost = self._lab, self._lab.price(self._kept + change)
+        lab, cost = self._lab, self._lab.price(self._kept.changed_by(change))
         needed = cost * (1 + self._confirmation_seeds())
         if self._fits(needed):
             return True
@@ -126,7 +143,7 @@ class _Stage:
         if lab.known(kept, SCREEN) is None:
             jobs.append(Job(0, kept, SCREEN, lab.ledger.id))
         lab.train(jobs)
-        plan = kept + change
+        plan = kept.changed_by(change)
         number = lab.ledger.next_number()
         trial = lab.ledger.start(Trial(number=number, plan=plan, stage="screen", seeds=(SCREEN,), against=kept))
         (run,) = lab.train([Job(number, plan, SCREEN, lab.ledger.id, self._rival(change))])
@@ -139,7 +156,7 @@ class _Stage:
             verdict = verdict.model_copy(update={"kind": "no_effect", "reason": run.cannot_apply})
             note = run.cannot_apply
             lab.ledger.advise(f"{change} cannot be applied here: {note}")
-        self._screened.append(Screened(change, verdict.gain))
+        self.screened.append(Screened(change, verdict.gain))
         hopeful = verdict.gain > 0 and verdict.kind not in ("failed", "no_effect")
         if hopeful:
             self._tried.append(Tried(number, change, verdict.gain, self._promising(verdict)))
@@ -164,7 +181,7 @@ class _Stage:
 
     def _confirm(self, tried: Tried) -> bool:
         """True where the plan is accepted."""
-        lab, plan = self._lab, self._kept + tried.change
+        lab, plan = self._lab, self._kept.changed_by(tried.change)
         self._confirmed.append(tried.change)
         screened = next((t for t in lab.ledger.session.trials if t.number == tried.number), None)
         said = screened.verdict if screened is not None else None
@@ -182,6 +199,20 @@ class _Stage:
             lab.ledger.tell(Accepted(plan, verdict))
         return kept
 
+    def _decisive(self) -> Tried | None:
+        """A repair of the leading fault that gains so clearly that nothing else need be looked at before.
+
+        Where the wiring or the data are at fault, other remedies can only make up for it.
+        """
+        top = self._setting.diagnosis.top
+        if top is None or top.rule not in self._lab.rules or self._lab.rules[top.rule].kind not in REPAIRED:
+            return None
+        for tried in self._open():
+            repairs = all(step.remedy in top.remedies for step in tried.change.steps)
+            if repairs and tried.promising and tried.gain > CLEARLY * self._noise and self._fits(self._price(tried)):
+                return tried
+        return None
+
     def _best(self) -> Tried | None:
         """The best change that is not confirmed yet and whose confirmation fits.
 
@@ -190,7 +221,7 @@ class _Stage:
         for tried in sorted(self._open(), key=lambda t: -t.gain):
             if self._fits(self._price(tried)):
                 return tried
-        if self._screened:
+        if self.screened:
             return None
         for change in self._setting.leftovers:
             if change not in self._confirmed and strategies.fits(self._kept, change):
@@ -203,7 +234,7 @@ class _Stage:
         return [t for t in self._tried if t.change not in self._confirmed]
 
     def _price(self, tried: Tried) -> float:
-        return price(self._lab, self._kept + tried.change, self._kept, self._confirmation_seeds())
+        return price(self._lab, self._kept.changed_by(tried.change), self._kept, self._confirmation_seeds())
 
     def _confirmation_seeds(self) -> int:
         return seeds_of(self._looks + 1, self._seeds)

@@ -42,6 +42,8 @@ class Validations:
         main = self._losses.main
         if call is not None and main in (None, kind(call)) and self._roles.validates():
             self.happened = True
+            if self._live.val is None and self._roles.role == "val":
+                self._live.val = self._roles.loader
             self._losses.learn(call)
             self._tell("validation", call)
 

@@ -63,6 +63,7 @@ def augmented_validation(
             Number(text=f"mean change {moved:.2g} of a deviation", value=moved, threshold=change),
         ),
         confidence=0.5 if minor else 0.85,
+        judge="",
         first_step="Give the validation data set its own transform, without anything random.",
         since=0,
         severity="note" if minor else "problem",

@@ -88,6 +88,7 @@ def class_imbalance(
             Number(text=f"separation {separation[worst]:.1f} deviations", value=float(separation[worst])),
         ),
         confidence=0.85,
+        judge="val_balanced_accuracy",
         first_step="Weight the loss by the inverse of each class's share, or draw rare classes more often with a "
         "WeightedRandomSampler; then look at the balanced accuracy.",
         since=0,

@@ -83,6 +83,7 @@ def padding_in_loss(
             Number(text=f"{found['interior']:.1%} elsewhere", value=found["interior"], threshold=interior),
         ),
         confidence=0.9 if agree is not None else 0.8,
+        judge="independent_unpadded_accuracy",
         first_step=f"Pass ignore_index={value} to the loss, and leave such targets out of the accuracy.",
         since=0,
     )

@@ -79,6 +79,7 @@ def _future(run: Evidence, change: float, unlike: float) -> Finding | None:
             Number(text=f"{shifted:.0%} of the targets are the next input", value=shifted, threshold=1.0 - unlike),
         ),
         confidence=0.97,
+        judge="",
         first_step="Give the attention a causal mask (is_causal=True, or a triangular mask), or make the network "
         "one-directional; the score will fall, to what it really is.",
         confirmed_by=("future_inputs",),

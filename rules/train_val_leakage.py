@@ -66,6 +66,7 @@ def train_val_leakage(
         "too good.",
         numbers=(Number(text=f"{share:.2f} of {read:.0f} validation samples", value=share, threshold=copies),),
         confidence=0.95 if share > 2 * copies else 0.85,
+        judge="val_gap",
         first_step="Split before copying, oversampling or cutting into windows, and check that no index is in both "
         "parts; the score will fall, and then it is true.",
         since=0,

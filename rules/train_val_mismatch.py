@@ -80,6 +80,7 @@ def train_val_mismatch(
         message=f"Validation is not like training: {what}{f', and {harm}' if harm else ''}.",
         numbers=(number,),
         confidence=0.9 if harm else 0.6,
+        judge="",
         first_step=first_step,
         since=0,
         severity="problem" if harm else "note",

@@ -72,6 +72,7 @@ def validating_in_train_mode(
         f"module{'s' if count != 1 else ''}) are on, and the scores are not those of the model that is kept.",
         numbers=(Number(text=f"validation losses in train mode {reached:.0%}", value=reached, threshold=share),),
         confidence=0.95,
+        judge="val_gap",
         first_step="Call model.eval() before the validation, and model.train() after it.",
         since=0,
     )

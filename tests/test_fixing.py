@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -269,6 +270,7 @@ def test_a_longer_plan_is_shown_beside_the_plain_run_at_equal_length(store: Stor
     (control,) = [trial for trial in done.session.trials if trial.stage == "control"]
     assert (control.plan, control.epochs_cost) == (Plan.of("more", factor=2.0), 2)
     assert "at the same number of epochs the plan's gain" in done.session.notes[-1]
+    assert done.session.notes[-1].endswith("(helped); that takes 16 s a run, the plan 16 s")
 
 
 def test_what_could_never_be_confirmed_is_advice(store: Store, remedies: Given) -> None:
@@ -467,3 +469,92 @@ def test_a_fault_of_one_seed_is_noted(store: Store, remedies: Given) -> None:
 
     world.diagnosis = diagnosis
     assert "fault was found again on only 0 of 5 other seeds: it may be chance" in run(world).session.notes
+
+
+# -------------------------------------------------------------------------------------------------- whom it believes
+
+
+def doubtful(judge: str) -> Diagnosis:
+    """A finding that puts the run's own score in doubt."""
+    found = diagnosed("good", rule="misreports")
+    return found.model_copy(update={"findings": (found.findings[0].model_copy(update={"judge": judge}),)})
+
+
+def test_a_metric_in_doubt_is_not_the_judge(store: Store, remedies: Given) -> None:
+    """The user's val_accuracy falls with the repair, the independent number rises: it is accepted, and said why."""
+    remedies(remedy("good", "layers"))
+
+    def score(plan: Plan, seed: int) -> float:
+        return (0.7 if plan else 0.5) + noise(plan, seed)
+
+    world = World(store, score, lambda plan: HEALTHY if plan else doubtful("independent_accuracy"))
+    world.series = {"val_accuracy": -1.0, "independent_accuracy": 1.0}
+    world.info = {"metric": "val_accuracy", "mode": "max"}
+    done = run(world)
+    assert done.plan == change("good")
+    assert done.session.metric == "independent_accuracy"
+    assert any(
+        note.startswith("val_accuracy is not the judge here, since misreports puts it in doubt")
+        for note in done.session.notes
+    )
+
+
+def test_a_doubt_that_nothing_settles_leaves_the_run_alone(store: Store, remedies: Given) -> None:
+    """There is no number to judge by: nothing is tried, and the session says so."""
+    remedies(remedy("good", "layers"))
+    world = World(store, lambda plan, seed: 0.5 + noise(plan, seed), lambda _: doubtful(""))
+    done = run(world)
+    assert len(world.jobs) == 1
+    assert not done.plan
+    assert done.session.notes == (
+        "misreports puts val_accuracy in doubt, and nothing else in this run measures what it should: no plan can be "
+        "judged before that is mended",
+    )
+
+
+def test_a_metric_that_was_asked_for_judges_in_spite_of_a_doubt(store: Store, remedies: Given) -> None:
+    """metric= is the user's word; the doubt is noted."""
+    remedies(remedy("good", "layers"))
+    world = World(store, lambda plan, seed: (0.7 if plan else 0.5) + noise(plan, seed), lambda _: doubtful(""))
+    done = run(world, metric="val_accuracy")
+    assert done.plan == change("good")
+    assert "misreports puts val_accuracy in doubt; it is the judge all the same, since it was asked for" in (
+        done.session.notes
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- what comes next
+
+
+def test_a_clear_repair_is_confirmed_before_anything_else_is_screened(
+    store: Store, remedies: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the wiring is at fault, its repair comes at once; elsewhere the other remedies are looked at first."""
+    for kind, before in (("wiring", 1), ("fit", 3)):
+        monkeypatch.setattr("advisor.fixing.rules_in_force", lambda _, kind=kind: {"fault": SimpleNamespace(kind=kind)})
+        remedies(remedy("good", "layers"), remedy("idle", "decay"), remedy("idler", "inputs"))
+        world = made(store, {"good": 0.3, "idle": 0.0, "idler": 0.0}, HEALTHY)
+        assert run(world).plan == change("good")
+        confirmed = [job.plan for job in world.jobs].index(change("good"), 7)
+        screened = {str(job.plan) for job in world.jobs[:confirmed] if job.plan and job.seed == 0}
+        assert len(screened) == before
+
+
+def test_a_kept_remedy_may_get_other_parameters(store: Store, remedies: Given) -> None:
+    """Twice as strong is better still: the second stage replaces the first choice, it does not add another."""
+    remedies(remedy("good", "layers", (1.0, 2.0)))
+
+    def score(plan: Plan, seed: int) -> float:
+        strength = sum(float(str(step.parameters["strength"])) for step in plan.steps)
+        return 0.4 + 0.1 * strength + noise(plan, seed)
+
+    monkeyed = World(store, score, lambda plan: HEALTHY if plan == change("good", 2.0) else diagnosed("good"))
+    assert run(monkeyed, budget=40).plan == change("good", 2.0)
+
+
+def test_what_hurt_is_not_tried_again_on_top(store: Store, remedies: Given) -> None:
+    """It was screened against the unchanged program and lost; no second screening is paid for."""
+    remedies(remedy("good", "layers"), remedy("bad", "inputs"))
+    world = made(store, {"bad": -0.2, "good": 0.2})
+    run(world, budget=40)
+    assert sum("bad" in names(job.plan) for job in world.jobs) == 1

@@ -34,7 +34,7 @@ def remedies(monkeypatch: pytest.MonkeyPatch) -> Given:
 
 
 def setting(diagnosis: Diagnosis, kept: Plan | None = None, *leftovers: Plan, force: bool = False) -> Setting:
-    return Setting(kept or Plan(), diagnosis, EVIDENCE, leftovers, force)
+    return Setting(kept or Plan(), diagnosis, EVIDENCE, leftovers, force=force)
 
 
 def asked(strategy: Strategy, gains: dict[str, float] | None = None) -> list[str]:
@@ -77,7 +77,7 @@ def test_leftovers_come_first(remedies: Given) -> None:
     """What looked good in the stage before, where it can be added to what was kept since."""
     remedies(remedy("a", "decay"), remedy("b", "learning_rate"), remedy("c", "learning_rate"))
     given = setting(diagnosed("a"), change("c"), change("b"), change("c", 2.0), change("a"))
-    assert asked(build("rules", given)) == ["a(1)"]
+    assert asked(build("rules", given)) == ["c(2)", "a(1)"]
 
 
 def test_without_a_remedy_for_the_cause_nothing_is_searched(remedies: Given) -> None:
@@ -114,10 +114,11 @@ def test_tpe_goes_where_the_gain_is(remedies: Given) -> None:
 
 
 def test_what_fits(remedies: Given) -> None:
-    """Known, not twice the same remedy, and no part twice but layers."""
+    """Known, something new, and no part twice but layers; a remedy that is kept may get other parameters."""
     remedies(remedy("a", "layers"), remedy("b", "layers"), remedy("c", "decay"), remedy("d", "decay"))
     assert fits(change("a"), change("b"))
-    assert not fits(change("a"), change("a", 2.0))
+    assert fits(change("a"), change("a", 2.0))
+    assert not fits(change("a"), change("a"))
     assert not fits(change("c"), change("d"))
     assert not fits(Plan(), change("unknown"))
 

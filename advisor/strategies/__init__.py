@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from advisor.diagnosis import Diagnosis
 from advisor.errors import AdvisorError, PlanError
 from advisor.evidence import Evidence
+from advisor.experience import Experience
 from advisor.plan import Plan
 from advisor.remedies import Remedy, check_plan, load_remedies
 
@@ -35,14 +36,27 @@ class Setting:
     diagnosis: of a run of it
     evidence:  of the same run
     leftovers: changes that looked good in the stage before and were not kept, best first
+    first:     the diagnosis of the unchanged program, where something is kept since
+    history:   all that earlier stages screened, each against what was kept then
+    experience: what helped in earlier sessions
     force:     the user wants something tried though nothing is wrong
+    repair:    only what repairs the leading finding: the number to judge by says nothing else
     """
 
     kept: Plan
     diagnosis: Diagnosis
     evidence: Evidence
     leftovers: tuple[Plan, ...] = ()
+    first: Diagnosis | None = None
+    history: tuple[Screened, ...] = ()
+    experience: Experience = field(default_factory=Experience)
     force: bool = False
+    repair: bool = False
+
+    @property
+    def spent(self) -> list[Plan]:
+        """Changes that gained nothing in an earlier stage: they are not tried again on top of what is kept since."""
+        return [s.change for s in self.history if s.gain <= 0]
 
 
 class Strategy(Protocol):
@@ -67,14 +81,13 @@ def build(name: str, setting: Setting) -> Strategy:
 
 
 def fits(kept: Plan, change: Plan) -> bool:
-    """Whether a change can be added to what is kept: known remedies, none of them twice, and no part changed twice."""
-    if {step.remedy for step in kept.steps} & {step.remedy for step in change.steps}:
-        return False
+    """Whether a change makes another plan of what is kept: known remedies, and no part changed by two of them."""
+    plan = kept.changed_by(change)
     try:
-        check_plan(kept + change)
+        check_plan(plan)
     except PlanError:
         return False
-    return bool(change)
+    return plan != kept
 
 
 def choices(remedy: Remedy, diagnosis: Diagnosis, evidence: Evidence) -> list[Plan]:
@@ -88,9 +101,12 @@ def choices(remedy: Remedy, diagnosis: Diagnosis, evidence: Evidence) -> list[Pl
 def whole_pool(setting: Setting) -> list[Plan]:
     """Every remedy's candidates without looking at the diagnosis, as far as they can be added to what is kept."""
     blind = Diagnosis(status="healthy")
+    top = setting.diagnosis.top
     pool: list[Plan] = []
     for remedy in load_remedies().values():
-        for change in choices(remedy, blind, setting.evidence):
-            if fits(setting.kept, change) and change not in pool:
+        if setting.repair and (top is None or remedy.name not in top.remedies):
+            continue
+        for change in choices(remedy, setting.diagnosis if setting.repair else blind, setting.evidence):
+            if fits(setting.kept, change) and change not in (*pool, *setting.spent):
                 pool.append(change)
     return pool

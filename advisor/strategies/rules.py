@@ -1,7 +1,9 @@
 """The diagnosis chooses: remedies of the leading cause first, one choice of each, then further choices of what helped.
 
-What is left of the budget goes to the search of `tpe` over all remedies, but only where the leading cause has a remedy:
-where it has none (data that lack, a leak between the splits) turning other knobs would hide it.
+A finding's remedies come in the order of its rule, moved by what helped in earlier sessions. Where something is kept
+already, remedies that the first diagnosis asked for follow those of the present one. What is left of the budget goes
+to the search of `tpe` over all remedies, but only where the leading cause had a remedy: where it has none (data that
+lack, a leak between the splits) turning other knobs would hide it.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ class Rules:
         self._waiting = _candidates(setting)  # remedy -> its choices, in the order of the findings
         self._rounds = dict.fromkeys(self._waiting, 0)
         top = setting.diagnosis.top
-        self._may_search = setting.force or (top is not None and any(r in self._waiting for r in top.remedies))
+        answered = top is not None and any(r in self._waiting for r in top.remedies)
+        self._may_search = not setting.repair and (setting.force or bool(setting.kept) or answered)
         self._asked: list[Plan] = []
         self._search: Strategy | None = None
 
@@ -65,11 +68,12 @@ class Rules:
 def _candidates(setting: Setting) -> dict[str, list[Plan]]:
     known = load_remedies()
     found: dict[str, list[Plan]] = {}
-    for finding in setting.diagnosis.findings:
-        for name in finding.remedies:
-            if name in known and name not in found:
-                plans = choices(known[name], setting.diagnosis, setting.evidence)
-                fitting = [plan for plan in plans if fits(setting.kept, plan)]
-                if fitting:
-                    found[name] = fitting
+    for diagnosis in (setting.diagnosis, *([setting.first] if setting.first is not None else [])):
+        for finding in diagnosis.findings[: 1 if setting.repair else None]:
+            for name in setting.experience.order(finding.rule, finding.remedies):
+                if name in known and name not in found:
+                    plans = choices(known[name], diagnosis, setting.evidence)
+                    fitting = [plan for plan in plans if fits(setting.kept, plan) and plan not in setting.spent]
+                    if fitting:
+                        found[name] = fitting
     return found

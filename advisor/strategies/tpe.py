@@ -24,6 +24,7 @@ class Tpe:
 
     def __init__(self, setting: Setting) -> None:
         self._untried = whole_pool(setting)
+        self._history = setting.history
         self._by_remedy: dict[str, list[Plan]] = {}
         for change in self._untried:
             self._by_remedy.setdefault(change.steps[0].remedy, []).append(change)
@@ -35,7 +36,7 @@ class Tpe:
         self._untried = [change for change in self._untried if change not in tried]
         if not self._untried:
             return None
-        self._tell(screened)
+        self._tell([*self._history, *screened])
         for _ in range(MOST_REPEATS):
             trial = self._study.ask()
             remedy = trial.suggest_categorical("remedy", list(self._by_remedy))
