@@ -18,7 +18,8 @@ import importlib
 import inspect
 import pkgutil
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
@@ -80,6 +81,7 @@ class Session:
     model, optimizers, schedulers, loss_fn: the user's own, never replaced
     train, val: the loaders, where the user gave them or the loop showed them
     epochs: planned length of the loop; None for an endless one
+    skipped_steps: optimizers, by id, whose step under way a remedy holds back: it is not counted
     """
 
     model: nn.Module
@@ -97,6 +99,8 @@ class Session:
     finish_actions: list[Callable[[], None]] = field(default_factory=list)
     leave_actions: list[Callable[[], None]] = field(default_factory=list)
     loss_changes: list[LossChange] = field(default_factory=list)
+    skipped_steps: set[int] = field(default_factory=set)
+    loop_contexts: list[AbstractContextManager[Any]] = field(default_factory=list)
     facts: dict[str, Json] = field(default_factory=dict)
     decides_by_score: bool = False
     _validating: Callable[[], bool] | None = None
@@ -135,6 +139,18 @@ class Session:
             self.on_leave(hook_loss_fn(self.loss_fn, self.loss_changes))
         self.loss_changes.append(change)
 
+    def in_loop(self, context: AbstractContextManager[Any]) -> None:
+        """Enter `context` whenever the loop's own code begins an epoch; leave it when that ends, however it does."""
+        self.loop_contexts.append(context)
+
+    @contextmanager
+    def looping(self) -> Iterator[None]:
+        """Around the loop's own code."""
+        with ExitStack() as stack:
+            for context in self.loop_contexts:
+                stack.enter_context(context)
+            yield
+
     def validating(self) -> bool:
         """Whether the loop validates just now, as far as can be told from its loader and the grad mode."""
         return self._validating() if self._validating is not None else not torch.is_grad_enabled()
@@ -166,7 +182,7 @@ class Remedy:
     def candidates(self, diagnosis: Diagnosis, evidence: Evidence) -> list[Plan]:
         """Plans of this remedy alone, most promising first."""
         choices: Iterable[Parameters] = self.module.candidates(diagnosis, evidence)
-        shown = [choice.model_dump(mode="json", exclude_none=True) for choice in choices]  # as TOML gives it back
+        shown = [_shown(choice) for choice in choices]
         return [Plan(steps=(Step(remedy=self.name, parameters=parameters),)) for parameters in shown]
 
     def apply(self, session: Session, step: Step) -> None:
@@ -198,11 +214,20 @@ def load_remedies() -> dict[str, Remedy]:
     return {name: _load(name) for name in sorted(names)}
 
 
+def _shown(choice: Parameters) -> dict[str, Json]:
+    """Parameters as TOML gives them back, without those that are off because nobody turned them on."""
+    given = choice.model_dump(mode="json", exclude_none=True)
+    defaults = {name: field.default for name, field in type(choice).model_fields.items()}
+    return {name: value for name, value in given.items() if value or value != defaults[name]}
+
+
 def check_plan(plan: Plan, where: str = "plan") -> None:
     """Raises: PlanError where the plan names an unknown remedy, gives a wrong parameter, or changes one part twice.
 
     where: the plan's file, for the message
     """
+    if not plan:
+        return  # most runs have none: they need not load a remedy
     known = load_remedies()
     changed: dict[str, str] = {}
     for step in plan.steps:

@@ -1,0 +1,157 @@
+"""Skips the activation that the model ends in, so that it gives numbers without bounds, as its loss expects.
+
+## What it does
+Finds the last activation whose result the model returns: a softmax, sigmoid, ReLU, tanh and the like, as a layer or as
+a function, and a clamp around it. The call is skipped in training and in evaluation, and stays so after the loop: the
+model returns logits, and `output > 0` or `argmax` mean what the loss implies. Where the loop itself applies a softmax
+or a sigmoid between the model and a loss that takes logits, the loss gets log(p), or logit(p), instead: the same number
+as on the logits. Operations are read from the autograd graph, never guessed from the values.
+
+## When it helps
+The loss applies its own softmax or sigmoid (`cross_entropy`, `binary_cross_entropy_with_logits`), or the targets lie
+where the activation cannot reach.
+
+## When it hurts
+Where the loss wants probabilities, or where a bound is meant: a count that cannot be negative, an angle. Code that
+reads the model's output as probabilities gets logits.
+
+## Cost
+None.
+
+## References
+PyTorch, CrossEntropyLoss: "The input is expected to contain the unnormalized logits for each class".
+PyTorch, BCEWithLogitsLoss: "This loss combines a Sigmoid layer and the BCELoss in one single class."
+Goodfellow, Bengio, Courville: Deep Learning, 2016, 6.2.2: output units go with the distribution of the targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from advisor.diagnosis import Diagnosis
+from advisor.errors import CannotApply
+from advisor.evidence import Evidence, Missing
+from advisor.instruments._graph import last_operations
+from advisor.loss_changes import LossArguments
+from advisor.loss_inputs import DISTANCES, PROBABILITIES, loss_inputs
+from advisor.record import Json, Record
+from advisor.remedies import Parameters as _Parameters
+from advisor.remedies import Session
+from advisor.remedies._calls import ACTIVATIONS, CUTS, Call, Called, Key, calls_of
+from advisor.remedies._forward import change_forward, check_reachable
+
+CHANGES = frozenset({"output"})
+RULES = frozenset({"probabilities_into_logits_loss", "output_range_mismatch"})
+LOGITS = frozenset({"cross_entropy", "binary_cross_entropy_with_logits"})
+BOUNDED = PROBABILITIES | {"relu", "tanh", "clamp", "hardtanh", "softplus"}  # no logits
+TAKES_PROBABILITIES = (nn.BCELoss, nn.NLLLoss, nn.KLDivLoss)
+SCALED = frozenset({"Mul", "Div", "Neg", "Add", "Sub"})  # with a number: what is skipped below leaves no bound
+
+
+class Parameters(_Parameters):
+    """It has none: what the model ends in is seen."""
+
+
+def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
+    """The one choice, where a rule or what reached the loss says that the activation is one too many."""
+    fired = {finding.rule for finding in diagnosis.findings}
+    return [Parameters()] if fired & RULES or _too_many(evidence) else []
+
+
+def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it has none
+    """Raises: CannotApply where the loss wants what the activation gives, or the model is compiled."""
+    check_reachable(session, "drop_output_activation")
+    if isinstance(session.loss_fn, TAKES_PROBABILITIES):
+        kind = type(session.loss_fn).__name__
+        raise CannotApply(f"{kind} takes probabilities or their logarithms", context="drop_output_activation")
+    calls = calls_of(session)
+    chosen = Skipped().chooses(calls.get(True, ()))
+    at_loss = Inverted()
+    session.on_loss(at_loss)
+    if calls and not chosen:
+        session.on_finish(lambda: session.note("drop_output_activation", {"where": "loss", "reached": at_loss.reached}))
+        return
+    changed = change_forward(session, Skipped(), calls)
+    note: dict[str, Json] = {"where": "model", "calls": [name for name, _ in sorted(chosen)]}
+
+    def finish() -> None:
+        reached = bool(changed.reached.get("Skipped")) or at_loss.reached
+        session.note("drop_output_activation", note | {"reached": reached})
+
+    session.on_finish(finish)
+
+
+def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  it has none
+    """Whether a call was skipped, or a loss got logits of probabilities."""
+    note = record.facts.get("remedy.drop_output_activation")
+    return isinstance(note, dict) and bool(note.get("reached"))
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """The change of the forward pass."""
+
+    names = ACTIVATIONS
+
+    def chooses(self, calls: tuple[Call, ...]) -> set[Key]:
+        """The activation at the end, with the clamps around it."""
+        found: set[Key] = set()
+        for call in sorted((c for c in calls if c.last is not None), key=lambda c: c.last or 0):
+            if set(call.behind) - SCALED:
+                break
+            found.add(call.key)
+            if call.name not in CUTS:
+                break
+        return found
+
+    def replaced(self, called: Called) -> Any:
+        return called.input
+
+
+@dataclass
+class Inverted:
+    """The change of the loss: probabilities back to logits, where a softmax or a sigmoid made them.
+
+    made: what made the output of a loss, by its name and shape, as the training steps showed; a validation has no graph
+    """
+
+    reached: bool = False
+    made: dict[tuple[str, tuple[int, ...]], str] = field(default_factory=dict)
+
+    def __call__(self, call: LossArguments) -> LossArguments:
+        output = call.output
+        if call.name not in LOGITS or output is None or not output.is_floating_point():
+            return call
+        key = call.name, tuple(output.shape[1:])
+        if output.requires_grad:
+            self.made[key] = next((o.name for o in last_operations(output.grad_fn) if o.name not in CUTS), "")
+        if self.made.get(key) == "sigmoid":
+            self.reached = True
+            return call.replace(input=_logit(output))
+        if self.made.get(key) == "softmax" and call.name == "cross_entropy":
+            self.reached = True
+            return call.replace(input=output.clamp_min(torch.finfo(output.dtype).tiny).log())
+        return call
+
+
+def _logit(p: Tensor) -> Tensor:
+    """log p - log(1 - p), each end kept off infinity by the smallest number of its own."""
+    limits = torch.finfo(p.dtype)
+    return p.clamp_min(limits.tiny).log() - torch.log1p(-p.clamp_max(1 - limits.eps / 2))
+
+
+def _too_many(evidence: Evidence) -> bool:
+    try:
+        reached = list(loss_inputs(evidence))
+    except Missing:
+        return False
+    for one in reached:
+        bounded = bool(one.last) and one.last[0] in BOUNDED
+        beyond = one.measures in DISTANCES and (one.target_outside or 0.0) > 0
+        if bounded and (one.name in LOGITS or beyond):
+            return True
+    return False
