@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from advisor import taps
 from advisor.capture import Capture, current_autocast, main_output
-from advisor.hooks import Hooks
+from advisor.hooks import Hooks, is_torchs
 from advisor.instruments import Instruments, Live
 from advisor.loss_changes import LossChange
 from advisor.losses import LossCall, heard_loss, loss_call
@@ -49,7 +49,7 @@ class Observer:
         self.tell = Instruments(live).tell
         self._batch_changes, self._step_actions, self.loss_changes = batch_changes, step_actions, loss_changes
         self._roles = Roles(model, live.train, live.val)
-        self._hooks = Hooks(model, live.optimizers, loss_fn, self)
+        self._hooks = Hooks(model, live.optimizers, None if loss_changes and is_torchs(loss_fn) else loss_fn, self)
         self._began = self._mark = perf_counter()
         self._paused = self._inside = 0  # passes of our own; calls of the user's loss_fn
         self._inner_name: str | None = None
@@ -200,11 +200,11 @@ class Observer:
             self.heard_loss(name, module, args, kwargs, value)
 
     def heard_before_step(self, optimizer: Optimizer, *_: Any) -> None:
-        if self.close and not self._paused:
+        if self.close and not self._paused and id(optimizer) not in self.live.skipped_steps:
             self._charged("before_step", optimizer)
 
     def heard_after_step(self, optimizer: Optimizer, *_: Any) -> None:
-        if self._paused:
+        if self._paused or id(optimizer) in self.live.skipped_steps:
             return
         ended = perf_counter()
         self._step_seconds += ended - self._mark
@@ -290,8 +290,8 @@ class Observer:
         if not self.capture.batches:
             self.capture.autocast = current_autocast(self.live.device.type)
             output = main_output(forward[2])
-            self.losses.bridge.learn(output, call.output, self._roles.target_for(output), call.target)
-        self._captured(self.capture.offer(forward[0], forward[1], call.target))
+            self.losses.bridge.learn(output, call.handed_output, self._roles.target_for(output), call.handed_target)
+        self._captured(self.capture.offer(forward[0], forward[1], call.handed_target))
 
     def _captured(self, more: bool) -> None:
         """Hook the coming forward where its batch is wanted."""

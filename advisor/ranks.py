@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from advisor import taps
@@ -43,7 +44,8 @@ def acting(session: Session, items: Iterator[T]) -> Iterator[T]:
     try:
         for number, item in enumerate(items):
             before = follower.steps
-            yield item
+            with session.looping():
+                yield item
             session.step_based = session.step_based or (number == 0 and follower.steps - before <= 1)
             if not session.step_based:
                 for act in session.epoch_actions:
@@ -65,7 +67,9 @@ class _Follower:
         self.loss_changes = session.loss_changes
         self.steps = 0
 
-    def stepped(self, *_: Any) -> None:
+    def stepped(self, optimizer: Optimizer, *_: Any) -> None:
+        if id(optimizer) in self._session.skipped_steps:
+            return
         self.steps += 1
         for action in self._session.step_actions:
             action(self.steps)

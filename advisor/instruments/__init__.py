@@ -98,6 +98,7 @@ class Live:
     samples: int = 0  # training samples of the epoch under way
     losses: Tensor | None = None  # (S,) of the steps of the epoch that ends, on the device
     own_pass: bool = False  # what runs now is an evaluation of watch's own
+    skipped_steps: set[int] = field(default_factory=set)  # optimizers, by id, whose step under way a plan holds back
     validated_in_train: bool = False  # the model's mode in the forward pass of the newest validation loss
 
     def emit(self, name: str, phase: Phase, values: Tensor | Sequence[float], axis: tuple[str, ...] = ("",)) -> None:
