@@ -49,16 +49,22 @@ class Hearer(Protocol):
     def heard_after_step(self, optimizer: Optimizer, *_: Any) -> None: ...
 
 
+def is_torchs(loss_fn: object) -> bool:
+    """Whether a loss function is a module of torch's: the function that it calls tells what a plan makes of it."""
+    return type(loss_fn).__module__ == nn.modules.loss.__name__
+
+
 class Hooks:
     """The handles of one watched loop."""
 
     def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer], loss_fn: object, hearer: Hearer) -> None:
         self._model, self._optimizers, self._hearer = model, optimizers, hearer
-        self._forward_handle: Any = None
+        self._forward_handles: list[Any] = []
+        self._given: tuple[Any, Any] | None = None  # to the forward pass under way, before other hooks change it
         self._step_handles: list[Any] = []
         self._loss_fn_handles: list[Any] = []
         self._always: list[Any] = [o.register_step_post_hook(hearer.heard_after_step) for o in optimizers]
-        self.loss_fn_is_torchs = type(loss_fn).__module__ == nn.modules.loss.__name__
+        self.loss_fn_is_torchs = is_torchs(loss_fn)
         if isinstance(loss_fn, nn.Module):
             ended = Hook(hearer.heard_loss_fn_end)
             self._loss_fn_handles = [
@@ -68,13 +74,25 @@ class Hooks:
 
     def hear_forwards(self, on: bool) -> None:
         """Hook the model's forward, or take the hook away."""
-        if on and self._forward_handle is None:
+        if on and not self._forward_handles:
             if getattr(self._model, "_compiled_call_impl", None) is None:  # a hook would be compiled with the model
-                hook = Hook(self._hearer.heard_forward)
-                self._forward_handle = self._model.register_forward_hook(hook, with_kwargs=True)
-        elif not on and self._forward_handle is not None:
-            self._forward_handle.remove()
-            self._forward_handle = None
+                hook = Hook(self._heard_forward)
+                self._forward_handles = [self._model.register_forward_hook(hook, with_kwargs=True)]
+                if self._model._forward_pre_hooks:
+                    first = self._model.register_forward_pre_hook(Hook(self._begins), with_kwargs=True, prepend=True)
+                    self._forward_handles.append(first)
+        elif not on:
+            for handle in self._forward_handles:
+                handle.remove()
+            self._forward_handles = []
+
+    def _begins(self, _: nn.Module, args: Any, kwargs: Any) -> None:
+        self._given = args, kwargs
+
+    def _heard_forward(self, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        """What the loop gave, and not what other hooks made of it: it is given to the model again in our own passes."""
+        (args, kwargs), self._given = self._given or (args, kwargs), None
+        self._hearer.heard_forward(module, args, kwargs, output)
 
     def hear_steps(self, on: bool) -> None:
         """Hook the optimizers before their step too, or no longer."""

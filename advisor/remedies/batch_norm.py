@@ -28,7 +28,6 @@ from typing import Any
 
 import torch.nn.functional as F  # noqa: N812  as in every tutorial
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
@@ -36,7 +35,8 @@ from advisor.evidence import Evidence, Missing
 from advisor.record import Json, Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._places import Place, places
+from advisor.remedies._norms import check, graft, normalises, over_units
+from advisor.remedies._places import Place
 
 CHANGES = frozenset({"layers"})
 GRAFT = "advisor_batch_norm"  # name of the child module
@@ -50,11 +50,8 @@ class Parameters(_Parameters):
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:  # noqa: ARG001  one choice for all
     """The one choice; none where the model normalises already or its batches are too small."""
-    try:
-        if evidence.fact("normalisation") is True:
-            return []
-    except Missing:
-        pass
+    if normalises(evidence):
+        return []
     try:
         if evidence.number("batch_size") < FEWEST:
             return []
@@ -65,24 +62,14 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:  #
 
 def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it has none
     """Raises: CannotApply where the model normalises already, batches have one sample, or no layer fits."""
-    norms = [name for name, part in session.model.named_modules() if "norm" in type(part).__name__.lower()]
-    if norms:
-        raise CannotApply(f"the model already normalises ({norms[0]})", context="batch_norm")
-    if isinstance(session.model, DistributedDataParallel):
-        raise CannotApply(
-            "DistributedDataParallel would not share the new weights",
-            context="batch_norm",
-            hint="write it in the model",
-        )
+    check(session, "batch_norm")
     if _batch_size(session) == 1:
         raise CannotApply("a batch of one sample has no spread", context="batch_norm", hint="raise batch_size first")
-    grafted = [place for place in places(session) if _fits(place) and _graft(place, session)]
-    if not grafted:
-        raise CannotApply("no hidden Linear or Conv layer that is trained and called once", context="batch_norm")
+    grafted = graft(session, "batch_norm", GRAFT, _norm, normalise)
     note: dict[str, Json] = {"layers": [place.name for place in grafted], "batches": 0}
     session.note("batch_norm", note)
-    graft: Any = grafted[0].layer.get_submodule(GRAFT)
-    session.on_finish(lambda: session.note("batch_norm", note | {"batches": int(graft.num_batches_tracked)}))
+    first: Any = grafted[0].layer.get_submodule(GRAFT)
+    session.on_finish(lambda: session.note("batch_norm", note | {"batches": int(first.num_batches_tracked)}))
 
 
 def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  it has none
@@ -93,44 +80,23 @@ def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001
 
 def normalise(layer: nn.Module, _: tuple[Any, ...], output: Tensor) -> Tensor:
     """The hook: passes a layer's output through its own graft. A function of this module, so that models pickle."""
-    graft: Any = layer.get_submodule(GRAFT)
-    if output.dim() != graft.dims:  # a sample without a batch dimension, or a Linear over sequences
+    norm: Any = layer.get_submodule(GRAFT)
+    if output.dim() != norm.dims:  # a sample without a batch dimension, or a Linear over sequences
         return output
-    if graft.training and output.numel() == output.shape[1]:
+    if norm.training and output.numel() == output.shape[1]:
         return F.batch_norm(
-            output, graft.running_mean, graft.running_var, graft.weight, graft.bias, training=False, eps=graft.eps
+            output, norm.running_mean, norm.running_var, norm.weight, norm.bias, training=False, eps=norm.eps
         )
-    normal: Tensor = graft(output)
+    normal: Tensor = norm(output)
     return normal
 
 
-def _fits(place: Place) -> bool:
-    over_units = place.dims is None or place.dims == place.spatial + 2  # (N, C) or (N, C, …), not a Linear on (N, T, F)
-    return not place.last and place.calls <= 1 and over_units
-
-
-def _graft(place: Place, session: Session) -> bool:
-    """Add the norm and its weights; False where no optimizer trains the layer."""
-    layer: Any = place.layer
-    group = _group(layer.weight, session)
-    if group is None:
-        return False
-    units = layer.out_channels if place.spatial else layer.out_features
-    norm = KINDS[place.spatial](units, device=layer.weight.device, dtype=layer.weight.dtype).train(layer.training)
-    norm.dims = place.spatial + 2  # type: ignore[assignment]  # a plain number, no module or tensor
-    layer.add_module(GRAFT, norm)
-    layer.register_forward_hook(normalise)
-    group["params"].extend([norm.weight, norm.bias])
-    if "param_names" in group:
-        group["param_names"].extend([f"{place.name}.{GRAFT}.weight", f"{place.name}.{GRAFT}.bias"])
-    return True
-
-
-def _group(weight: Tensor, session: Session) -> dict[str, Any] | None:
-    if not weight.requires_grad:
+def _norm(place: Place, units: int) -> nn.Module | None:
+    if not over_units(place):
         return None
-    groups = (group for optimizer in session.optimizers for group in optimizer.param_groups)
-    return next((group for group in groups if any(weight is p for p in group["params"])), None)
+    norm = KINDS[place.spatial](units)
+    norm.dims = place.spatial + 2  # type: ignore[assignment]  # a plain number, no module or tensor
+    return norm
 
 
 def _batch_size(session: Session) -> int | None:

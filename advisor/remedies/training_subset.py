@@ -28,7 +28,7 @@ from typing import Any
 
 import torch
 from pydantic import Field
-from torch.utils.data import BatchSampler, IterableDataset, Sampler
+from torch.utils.data import Sampler
 
 from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
@@ -36,6 +36,7 @@ from advisor.evidence import Evidence
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
+from advisor.remedies._sampling import indexed_loader, put_sampler
 
 CHANGES = frozenset({"subset"})
 
@@ -55,16 +56,7 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:  #
 
 def apply(session: Session, parameters: Parameters) -> None:
     """Raises: CannotApply where the samples cannot be chosen by index."""
-    loader: Any = session.train
-    if loader is None:
-        raise CannotApply("the training loader is not known", context="training_subset", hint="pass train=")
-    if isinstance(loader.dataset, IterableDataset):
-        raise CannotApply("an IterableDataset has no indices to choose from", context="training_subset")
-    batches = loader.batch_sampler
-    if batches is not None and (type(batches) is not BatchSampler or batches.sampler is not loader.sampler):
-        raise CannotApply(
-            f"{type(batches).__name__} draws its own batches", context="training_subset", hint="use sampler="
-        )
+    loader = indexed_loader(session, "training_subset")
     total = len(loader.dataset)
     kept = round(parameters.fraction * total)
     if not 0 < kept < total:
@@ -72,9 +64,7 @@ def apply(session: Session, parameters: Parameters) -> None:
     generator = torch.Generator().manual_seed(parameters.seed)
     chosen = torch.randperm(total, generator=generator).tolist()
     sampler = Subset(loader.sampler, chosen, kept, repeat=parameters.repeat)
-    loader.__dict__["sampler"] = sampler  # below the guard of DataLoader.__setattr__: the loader stays the same object
-    if batches is not None:
-        batches.sampler = sampler
+    put_sampler(loader, sampler)
     session.note("training_subset", {"kept": kept, "of": total})
 
 

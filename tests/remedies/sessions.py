@@ -116,14 +116,14 @@ def drive(
 
 
 def watched(session: Session, plan: Plan | None = None) -> Record:
-    """Train as a user does, under `advisor.watch` with a plan; the validation is on the training data."""
+    """Train as a user does, under `advisor.watch` with a plan; the validation is on `val`, or the training data."""
     model, optimizer = session.model, session.optimizers[0]
     loss_fn = session.loss_fn or F.cross_entropy
     train = session.train
     assert train is not None
     watch = advisor.watch(
-        range(session.epochs or 1), model, optimizer, session.loss_fn, train=train, plan=plan, report=False,
-        scheduler=session.schedulers,
+        range(session.epochs or 1), model, optimizer, session.loss_fn, train=train, val=session.val, plan=plan,
+        report=False, scheduler=session.schedulers,
     )  # fmt: skip
     for _ in watch:
         model.train()
@@ -135,7 +135,7 @@ def watched(session: Session, plan: Plan | None = None) -> Record:
             scheduler.step()
         model.eval()
         with torch.no_grad():
-            for x, y in train:
+            for x, y in session.val or train:
                 loss_fn(model(x), y)
     return watch.record
 

@@ -1,0 +1,91 @@
+"""Draws the training samples in a new random order in every epoch, where the loader reads them as they lie.
+
+## What it does
+Puts a random sampler in the place of the sequential one inside the training loader, as `shuffle=True` would have done;
+a `DistributedSampler` without shuffling begins to shuffle. Every sample still comes once an epoch, in as many batches.
+The orders come from a generator of its own, seeded by the run's seed. After the loop the loader reads in order again.
+
+## When it helps
+Data that are sorted by class or by time of recording; a loop that leaves an epoch early and so never sees the end of
+the data.
+
+## When it hurts
+Where the order carries meaning: a state that goes from batch to batch, windows of a series that are trained in turn on
+purpose, batches that belong together. Nothing in a loader tells that, so it is for the user to know.
+
+## Cost
+None, unless the data are read fast only in their order.
+
+## References
+LeCun, Bottou, Orr, Müller: Efficient BackProp, section 4.2. 1998. https://doi.org/10.1007/3-540-49430-8_2
+PyTorch, torch.utils.data: DataLoader, RandomSampler. https://docs.pytorch.org/docs/stable/data.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import DistributedSampler, Sampler, SequentialSampler
+
+from advisor.diagnosis import Diagnosis
+from advisor.errors import CannotApply
+from advisor.evidence import Evidence, Missing
+from advisor.record import Record
+from advisor.remedies import Parameters as _Parameters
+from advisor.remedies import Session
+from advisor.remedies._random import own_generator
+from advisor.remedies._sampling import indexed_loader, put_sampler
+
+CHANGES = frozenset({"sampler"})
+
+
+class Parameters(_Parameters):
+    """It has none."""
+
+
+def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:  # noqa: ARG001  the loader is what counts
+    """The one choice, where the loader was seen to read its samples in order."""
+    try:
+        table = evidence.table("train_identities")
+    except Missing:
+        return []
+    return [Parameters()] if table.get("sampler") == "SequentialSampler" or table.get("same_order") is True else []
+
+
+def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it has none
+    """Raises: CannotApply where the samples have no indices, or something else chooses their order."""
+    loader = indexed_loader(session, "shuffle")
+    own = loader.sampler
+    session.note("shuffle", {"epochs": 0})
+    if isinstance(own, DistributedSampler) and not own.shuffle:
+        own.shuffle = True
+        session.on_leave(lambda: setattr(own, "shuffle", False))
+        session.on_finish(lambda: session.note("shuffle", {"epochs": 1}))
+        return
+    if type(own) is not SequentialSampler:
+        raise CannotApply(f"{type(own).__name__} chooses the order already", context="shuffle")
+    shuffled = Shuffled(len(own), own_generator("shuffle"))
+    put_sampler(loader, shuffled)
+    session.on_finish(lambda: session.note("shuffle", {"epochs": shuffled.epochs}))
+    session.on_leave(lambda: put_sampler(loader, own))
+
+
+def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  it has none
+    """Whether an epoch was drawn in random order."""
+    note = record.facts.get("remedy.shuffle")
+    return isinstance(note, dict) and bool(note.get("epochs"))
+
+
+class Shuffled(Sampler[int]):
+    """All indices in a random order, another one each time."""
+
+    def __init__(self, length: int, generator: torch.Generator) -> None:
+        self.length, self.generator, self.epochs = length, generator, 0
+
+    def __iter__(self) -> Iterator[int]:
+        self.epochs += 1
+        yield from torch.randperm(self.length, generator=self.generator).tolist()
+
+    def __len__(self) -> int:
+        return self.length

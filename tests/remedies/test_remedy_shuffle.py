@@ -1,0 +1,140 @@
+"""shuffle: every sample once an epoch, in an order of its own, by no random number of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from sessions import diagnosis_of, mlp, record_with, session_of, table, watched
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    DistributedSampler,
+    IterableDataset,
+    SequentialSampler,
+    TensorDataset,
+)
+
+from advisor.errors import CannotApply
+from advisor.evidence import Evidence
+from advisor.plan import Plan
+from advisor.remedies import Session, shuffle
+from advisor.remedies.shuffle import Parameters
+
+
+class Numbers(Dataset[int]):
+    """Each sample is its own index."""
+
+    def __len__(self) -> int:
+        return 100
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+def session_over(loader: DataLoader[Any] | None) -> Session:
+    session = session_of(mlp(), table())
+    session.train = loader
+    return session
+
+
+def in_order() -> Session:
+    return session_over(DataLoader(TensorDataset(*table()), batch_size=8))
+
+
+FITTING = (in_order,)
+
+
+def drawn(loader: DataLoader[Any]) -> list[int]:
+    return [int(index) for batch in loader for index in batch]
+
+
+@pytest.mark.parametrize("batch_size", [16, None])
+def test_another_order_in_every_epoch(batch_size: int | None) -> None:
+    """Two epochs have all samples, once each, in two orders; after the loop the loader reads as before."""
+    loader = DataLoader(Numbers(), batch_size=batch_size)
+    session = session_over(loader)
+    shuffle.apply(session, Parameters())
+    one, two = ([int(i) for i in torch.cat([torch.as_tensor(b).reshape(-1) for b in loader])] for _ in range(2))
+    assert sorted(one) == sorted(two) == list(range(100))
+    assert len({tuple(one), tuple(two), tuple(range(100))}) == 3
+    for leave in session.leave_actions:
+        leave()
+    assert [int(i) for i in torch.cat([torch.as_tensor(b).reshape(-1) for b in loader])] == list(range(100))
+
+
+def test_order_follows_the_runs_seed() -> None:
+    """One seed gives one order, another seed another one; the user's generator is where it would have been."""
+    orders, session = [], session_of(mlp(), table())
+    for seed in (3, 3, 4):
+        torch.manual_seed(seed)
+        plain = DataLoader(Numbers(), batch_size=16)
+        drawn(plain)
+        state = torch.get_rng_state()
+        torch.manual_seed(seed)
+        loader = session.train = DataLoader(Numbers(), batch_size=16)
+        shuffle.apply(session, Parameters())
+        orders.append(drawn(loader))
+        assert torch.equal(torch.get_rng_state(), state)
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_same_run_as_of_a_script_that_draws_these_orders() -> None:
+    """The weights are those of a loop over a loader with such a sampler written in."""
+    repaired, written = mlp(), mlp()
+    written.load_state_dict(repaired.state_dict())
+    session = session_of(repaired, table())
+    session.train = DataLoader(TensorDataset(*table()), batch_size=8)
+    watched(session, Plan.of("shuffle"))
+    sampler = shuffle.Shuffled(24, shuffle.own_generator("shuffle"))
+    other = session_of(written, table())
+    other.train = DataLoader(TensorDataset(*table()), batch_size=8, sampler=sampler)
+    watched(other)
+    assert all(torch.equal(a, b) for a, b in zip(repaired.parameters(), written.parameters(), strict=True))
+
+
+def test_distributed_sampler_begins_to_shuffle() -> None:
+    """The user's own sampler shuffles among its rank's share, and no longer after the loop."""
+    sampler = DistributedSampler(Numbers(), num_replicas=2, rank=0, shuffle=False)
+    session = session_over(DataLoader(Numbers(), batch_size=10, sampler=sampler))
+    shuffle.apply(session, Parameters())
+    assert drawn(session.train) != list(range(0, 100, 2))  # type: ignore[arg-type]  # it has a loader
+    for leave in session.leave_actions:
+        leave()
+    assert drawn(session.train) == list(range(0, 100, 2))  # type: ignore[arg-type]
+
+
+class Stream(IterableDataset[int]):
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(10))
+
+
+class Drawer(BatchSampler):
+    """A batch sampler of the user's own."""
+
+
+def test_refused() -> None:
+    """No loader, a stream, batches of the user's own, and a loader that shuffles already."""
+    own = DataLoader(Numbers(), batch_sampler=Drawer(SequentialSampler(Numbers()), 4, drop_last=False))
+    refused: dict[str, DataLoader[Any] | None] = {
+        "not known; pass train=": None,
+        "IterableDataset has no indices": DataLoader(Stream()),
+        "Drawer draws its own batches": own,
+        "RandomSampler chooses the order already": DataLoader(Numbers(), shuffle=True),
+    }
+    for reason, loader in refused.items():
+        with pytest.raises(CannotApply, match=reason):
+            shuffle.apply(session_over(loader), Parameters())
+
+
+@pytest.mark.parametrize(
+    ("seen", "count"),
+    [({"sampler": "SequentialSampler"}, 1), ({"sampler": "RandomSampler"}, 0), ({"same_order": True}, 1)],
+)
+def test_candidates(seen: dict[str, Any], count: int) -> None:
+    """Only where the samples come in the order of the data set."""
+    evidence = Evidence(record_with(train_identities=seen))
+    assert len(shuffle.candidates(diagnosis_of("unshuffled_batches"), evidence)) == count
