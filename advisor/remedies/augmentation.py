@@ -2,10 +2,11 @@
 
 ## What it does
 Changes the inputs of training batches, and never those of validation. By the shape of a batch: images (N, C, H, W)
-are shifted by whole pixels, and flipped, rotated or scaled where that is asked for; tables (N, F) get Gaussian noise in
-proportion to each feature's standard deviation, but for features of two values or one; sequences (N, T, F) get the
-same noise and a random factor a sample. Every sample draws its own change. What a shift uncovers repeats the edge:
-0 is no background once inputs are normalised. Draws come from a generator of its own, seeded by the run's seed.
+are shifted by whole pixels, and flipped, rotated, sheared, scaled or cropped and enlarged where that is asked for;
+their contrast, brightness and colour may change too. Tables (N, F) get Gaussian noise in proportion to each feature's
+standard deviation, but for features of two values or one; sequences (N, T, F) get the same noise and a random factor a
+sample. Every sample draws its own change. What a shift uncovers repeats the edge: 0 is no background once inputs are
+normalised. Draws come from a generator of its own, seeded by the run's seed.
 
 ## When it helps
 Overfitting and scarce data, with a change after which a person would still give the same label.
@@ -20,6 +21,8 @@ One resampling of each batch on its own device, and usually more epochs.
 ## References
 Shorten, Khoshgoftaar: A survey on Image Data Augmentation for Deep Learning. Journal of Big Data 6:60 (2019).
 He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition (shifts by 4 of 32 pixels). arXiv 1512.03385.
+Krizhevsky, Sutskever, Hinton: ImageNet Classification with Deep Convolutional Neural Networks (crops, mirrored, in
+other colours). NIPS 2012.
 Bishop: Training with Noise is Equivalent to Tikhonov Regularization. Neural Computation 7 (1995) 108-116.
 Iwana, Uchida: An empirical survey of data augmentation for time series classification with neural networks. PLoS ONE
 16(7) (2021), arXiv 2007.15951.
@@ -28,7 +31,8 @@ Iwana, Uchida: An empirical survey of data augmentation for time series classifi
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -36,29 +40,38 @@ from torch import Tensor
 
 from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
-from advisor.evidence import Evidence, Missing
-from advisor.record import Json, Record
+from advisor.evidence import Evidence
+from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._batches import find_input, with_input
+from advisor.remedies._batches import batch_seen, change_batches, find_input, were_changed, with_input
+from advisor.remedies._images import COLOURS, look
+from advisor.remedies._random import own_generator
 from advisor.remedies._warp import warp
 
 CHANGES = frozenset({"inputs"})
 Kind = Literal["images", "tables", "sequences"]
 MOST_CHANNELS = 4  # of an image as files have them (RGBA); tells (N, H, W, C) from (N, C, H, W)
-SALT = 0x5EED  # so that our draws are not those that the script makes from the same seed
+MOVES, LOOKS = ("shift", "rotation", "shear", "scale", "crop", "flip"), ("contrast", "brightness", "colour")
 
 
 class Parameters(_Parameters):
-    """Images: shift (share of a side), rotation (degrees), scale (1 ± scale), flip (left and right, half of them).
+    """Images: shift (share of a side), rotation and shear (degrees), scale (1 ± scale), flip (left and right, half of
+    them), crop (largest share of a side that is cut away), contrast (1 ± contrast), brightness and colour (standard
+    deviations of the pixels).
 
     Tables and sequences: noise (standard deviations of a feature). Sequences: scaling (sd of a factor around 1).
     """
 
     shift: float = Field(default=0.125, ge=0.0, le=0.5)  # He et al. 2015: 4 of 32 pixels
     rotation: float = Field(default=0.0, ge=0.0, le=180.0)
+    shear: float = Field(default=0.0, ge=0.0, lt=90.0)
     scale: float = Field(default=0.0, ge=0.0, lt=1.0)
+    crop: float = Field(default=0.0, ge=0.0, lt=1.0)
     flip: bool = False
+    contrast: float = Field(default=0.0, ge=0.0, lt=1.0)
+    brightness: float = Field(default=0.0, ge=0.0, le=10.0)
+    colour: float = Field(default=0.0, ge=0.0, lt=1.0)
     noise: float = Field(default=0.1, ge=0.0, le=10.0)  # a convention: a tenth of a feature's spread changes no meaning
     scaling: float = Field(default=0.0, ge=0.0, lt=1.0)
 
@@ -67,19 +80,20 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
     """By the shape of the inputs, the gentlest first; none for inputs that it cannot change."""
     if {finding.rule for finding in diagnosis.findings} & {"excessive_augmentation", "underfitting"}:
         return []
-    try:
-        table = evidence.table("inputs")
-    except Missing:
+    seen = batch_seen(evidence)
+    kind = _kind(seen.shape) if seen is not None else None
+    if seen is None or kind is None or (kind == "images" and not (seen.floating or seen.bytes)):
         return []
-    shape = table.get("shape")
-    floating = "float" in str(table.get("dtype", "float"))
-    kind = _kind(tuple(int(str(side)) for side in shape)) if isinstance(shape, list) else None
     if kind == "images":
         # 10°: Shorten and Khoshgoftaar hold up to 20° for safe on digits
-        return [Parameters(), Parameters(rotation=10.0, scale=0.1), Parameters(flip=True)]
-    if kind == "tables" and floating:
+        turned = Parameters(rotation=10.0, shear=10.0, scale=0.1)
+        if seen.shape[1] != COLOURS:
+            return [Parameters(), turned, Parameters(flip=True, contrast=0.2, brightness=0.2)]
+        # Krizhevsky et al. 2012: crops of 224 of 256 pixels, mirrored, in other colours
+        return [Parameters(), turned, Parameters(flip=True, crop=0.125, contrast=0.2, brightness=0.2, colour=0.2)]
+    if kind == "tables" and seen.floating:
         return [Parameters(), Parameters(noise=0.3)]  # half a decade more, still less than the spread itself
-    if kind == "sequences" and floating:
+    if kind == "sequences" and seen.floating:
         return [Parameters(noise=0.03, scaling=0.1), Parameters(noise=0.1, scaling=0.1)]  # Iwana, Uchida: 0.03 and 0.1
     return []
 
@@ -100,24 +114,14 @@ def apply(session: Session, parameters: Parameters) -> None:
     if kind == "images" and targets is not None and targets.shape[-2:] == inputs.shape[-2:]:
         raise CannotApply("the targets are images too and would have to move with the inputs", context="augmentation")
     change = _changer(kind, inputs, parameters)
-    note: dict[str, Json] = {"kind": kind, "shape": list(inputs.shape), "batches": 0}
-    session.note("augmentation", note)
-    batches = 0
-
-    def change_batch(batch: Any) -> Any:
-        nonlocal batches
-        changed = with_input(batch, inputs, change)
-        batches += changed is not batch
-        return changed
-
-    session.on_train_batch(change_batch)
-    session.on_finish(lambda: session.note("augmentation", note | {"batches": batches}))
+    lengths = frozenset({1} if kind == "sequences" else ())
+    changed = partial(with_input, like=inputs, change=change, lengths=lengths)
+    change_batches(session, "augmentation", changed, kind=kind, shape=list(inputs.shape))
 
 
 def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  any change leaves the same fact
     """Whether a training batch was changed."""
-    note = record.facts.get("remedy.augmentation")
-    return isinstance(note, dict) and bool(note.get("batches"))
+    return were_changed(record, "augmentation")
 
 
 def _kind(shape: tuple[int, ...]) -> Kind | None:
@@ -129,11 +133,9 @@ def _kind(shape: tuple[int, ...]) -> Kind | None:
 
 def _changer(kind: Kind, example: Tensor, p: Parameters) -> Callable[[Tensor], Tensor]:
     """Raises: CannotApply where all that could change is 0."""
-    generator = torch.Generator().manual_seed((torch.initial_seed() + SALT) % 2**63)  # the largest seed it takes
+    generator = own_generator("augmentation")
     if kind == "images":
-        if not (p.shift or p.rotation or p.scale or p.flip):
-            raise CannotApply("shift, rotation, scale and flip are all 0", context="augmentation")
-        return lambda x: warp(x, generator, shift=p.shift, rotation=p.rotation, scale=p.scale, flip=p.flip)
+        return _image_changer(example, generator, p)
     scaling = p.scaling if kind == "sequences" else 0.0
     if not (p.noise or scaling):
         raise CannotApply("noise and scaling are 0", context="augmentation")
@@ -145,6 +147,20 @@ def _changer(kind: Kind, example: Tensor, p: Parameters) -> Callable[[Tensor], T
         noise = torch.randn(x.shape, generator=generator).to(x) * spread.to(x) * p.noise
         factor = torch.randn((len(x), *[1] * (x.dim() - 1)), generator=generator).to(x) * scaling + 1
         return x * factor + noise
+
+    return change
+
+
+def _image_changer(example: Tensor, generator: torch.Generator, p: Parameters) -> Callable[[Tensor], Tensor]:
+    moves = {name: getattr(p, name) for name in MOVES}
+    looks = {name: getattr(p, name) for name in LOOKS if name != "colour" or example.shape[1] == COLOURS}
+    if not any(moves.values()) and not any(looks.values()):
+        raise CannotApply(f"{', '.join(moves)} and {', '.join(looks)} are all 0", context="augmentation")
+    spread = float(example.double().std())
+
+    def change(images: Tensor) -> Tensor:
+        images = warp(images, generator, **moves) if any(moves.values()) else images
+        return look(images, generator, spread=spread, **looks) if any(looks.values()) else images
 
     return change
 

@@ -5,7 +5,8 @@ Grafts `nn.Dropout(rate)` onto the inputs of every Linear layer but those that r
 after the activation of the layer before, whatever that activation is and however it is written. With `conv_rate` above
 0, Conv layers get dropout of whole channels (`nn.Dropout2d` and its kin): neighbouring pixels are so alike that
 dropping single ones removes nothing. A graft is a child module and a hook: no key of the `state_dict` changes, and
-`train()` and `eval()` switch it as they switch the rest. A model that has dropout already gets the new rate there.
+`train()` and `eval()` switch it as they switch the rest. A model that has dropout already gets the new rate there; a
+rate of 0 takes it away.
 
 ## When it helps
 Overfitting: the training loss keeps falling while the validation loss rises, in a network that has capacity to spare.
@@ -57,7 +58,10 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
     """0.5, 0.2 where that is too much, and both kinds of layers for a convolutional network."""
     fired = {finding.rule for finding in diagnosis.findings}
     if "over_regularised" in fired:
-        return [Parameters(rate=0.0)] if _has_dropout(evidence) else []
+        if not _has_dropout(evidence):
+            return []
+        used = evidence.number("dropout_rate") if evidence.has("dropout_rate") else 0.0
+        return [*([Parameters(rate=0.2)] if used > 0.2 else []), Parameters(rate=0.0)]  # 0.2: the mild one, as below
     if "underfitting" in fired:
         return []
     mild = Parameters(rate=0.2)  # the lower end of what is in use, so that the two choices bracket it
@@ -119,10 +123,12 @@ def _share(place: Place, parameters: Parameters) -> float:
 
 
 def _retune(own: dict[str, _DropoutNd], parameters: Parameters) -> dict[str, Json]:
-    """New rates for the model's own dropout; channels keep theirs unless conv_rate is given."""
+    """New rates for the model's own dropout; channels keep theirs unless conv_rate is given, or it is to be lower."""
     changed: dict[str, Json] = {}
     for name, part in own.items():
-        share = parameters.conv_rate or part.p if isinstance(part, CHANNELS) else parameters.rate
+        share = parameters.rate
+        if isinstance(part, CHANNELS):
+            share = parameters.conv_rate or min(part.p, parameters.rate)
         if part.p != share:
             changed[name] = [part.p, share]
             part.p = share

@@ -2,9 +2,11 @@
 
 ## What it does
 Sets `lr` after every optimizer step to the group's own rate times a curve over the whole run:
-`cosine` falls to 0; `warmup_cosine` rises first; `one_cycle` rises for 30 % of the run from 1/25 and falls to almost
-0; `step` divides by 10 at 50 % and again at 75 %. The length of the run is asked at every step, so that a plan may
-change the number of epochs too. Only the rate moves: `one_cycle` leaves the momentum alone.
+`cosine` falls to 0; `warmup_cosine` rises first; `warmup` rises and stays; `one_cycle` rises for 30 % of the run from
+1/25 and falls to almost 0; `step` divides by 10 at 50 % and again at 75 %; `exponential` falls evenly to 1/100, where
+`step` ends too. `plateau` follows no curve: it divides by 10 whenever the score has not improved for a tenth of the
+run. The length of the run is asked at every step, so that a plan may change the number of epochs too. Only the rate
+moves: `one_cycle` leaves the momentum alone.
 
 ## When it helps
 A loss that jitters around its floor at the end of the run; a network that needs a small rate to get going.
@@ -42,14 +44,16 @@ from advisor.remedies import Parameters as _Parameters
 from advisor.remedies._rates import attached
 
 CHANGES = frozenset({"schedule"})
-Kind = Literal["cosine", "warmup_cosine", "one_cycle", "step"]
-RISING = ("warmup_cosine", "one_cycle")
+Kind = Literal["cosine", "warmup_cosine", "one_cycle", "step", "exponential", "warmup", "plateau"]
+RISING = ("warmup_cosine", "warmup", "one_cycle")
 START, RISE, END = 1 / 25, 0.3, 1 / 25e4  # one_cycle: torch's defaults div_factor, pct_start and final_div_factor
 DROPS, DROP = (0.5, 0.75), 0.1  # step: He et al. 2015, 32k and 48k of 64k iterations
+ROUNDING = 1e-9  # of shares of the run, which are sums of tenths and the like
+PATIENCE = 0.1  # plateau: share of the run without a better score; torch's default is 10 epochs, of a run of about 100
 
 
 class Parameters(_Parameters):
-    """kind: the curve;  warmup: share of the run in which `warmup_cosine` rises from 0."""
+    """kind: the curve;  warmup: share of the run in which `warmup_cosine` and `warmup` rise from 0."""
 
     kind: Kind = "cosine"
     warmup: float = Field(default=0.05, gt=0.0, lt=1.0)  # Goyal et al. 2017: 5 of 90 epochs
@@ -67,7 +71,9 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
         return []
     choices = [Parameters(kind="cosine"), Parameters(kind="one_cycle")]
     if fired & {"unstable_loss", "exploding_gradients", "dead_units"}:
-        return [Parameters(kind="warmup_cosine"), choices[0]]
+        return [Parameters(kind="warmup_cosine"), choices[0], Parameters(kind="warmup")]
+    if evidence.has("val_score") or evidence.has("val_loss"):
+        choices.append(Parameters(kind="plateau"))
     return choices
 
 
@@ -91,7 +97,7 @@ def apply(session: Session, parameters: Parameters) -> None:
     schedule = Schedule(session, parameters, steps)
     schedule.set()
     session.on_step(schedule.on_step)
-    session.on_epoch(schedule.on_epoch)
+    session.on_epoch(schedule.on_epoch, by_score=parameters.kind == "plateau")
     session.note("learning_rate_schedule", {"kind": parameters.kind, "steps_per_epoch": steps})
 
 
@@ -113,17 +119,22 @@ class Schedule:
     epochs_done: int = 0
     step: int = 0
     epoch_began: int = 0  # number of the last step before the current epoch
+    best: float = -math.inf
+    improved: float = 0.0  # share of the run that was over when the score was best, or the rate last fell
+    drops: int = 0
 
     def on_step(self, step: int) -> None:
         self.step = step
         self.set()
 
-    def on_epoch(self, epoch: Epoch) -> None:  # noqa: ARG002  that one ended is enough
+    def on_epoch(self, epoch: Epoch) -> None:
         taken = self.step - self.epoch_began
         if taken:  # gradient accumulation or several optimizers: the true number is known now
             self.steps_per_epoch = taken
         self.epochs_done += 1
         self.epoch_began = self.step
+        if self.parameters.kind == "plateau":
+            self._judge(epoch.score)
         self.set()
 
     @property
@@ -135,8 +146,17 @@ class Schedule:
         within = min((self.step - self.epoch_began) / self.steps_per_epoch, 1.0) if self.steps_per_epoch else 0.0
         return min((self.epochs_done + within) / length, 1.0)
 
+    def _judge(self, score: float | None) -> None:
+        if score is None:  # not measured in this epoch
+            return
+        if score > self.best:
+            self.best, self.improved = score, self.progress
+        elif self.progress - self.improved >= PATIENCE - ROUNDING:
+            self.drops, self.improved = self.drops + 1, self.progress
+
     def set(self) -> None:
-        factor = curve(self.parameters.kind, self.progress, self.parameters.warmup)
+        curved = curve(self.parameters.kind, self.progress, self.parameters.warmup)
+        factor = DROP**self.drops * curved
         for optimizer in self.session.optimizers:
             for group in optimizer.param_groups:
                 if isinstance(group["lr"], Tensor):
@@ -149,6 +169,10 @@ def curve(kind: Kind, progress: float, warmup: float) -> float:
     """What the rate is multiplied by at a share of the run."""
     if kind == "step":
         return float(DROP ** sum(progress >= drop for drop in DROPS))
+    if kind == "plateau":
+        return 1.0
+    if kind == "exponential":
+        return float(DROP ** (len(DROPS) * progress))
     if kind == "cosine":
         return _fall(progress)
     if kind == "one_cycle":
@@ -157,6 +181,8 @@ def curve(kind: Kind, progress: float, warmup: float) -> float:
         return END + (1 - END) * _fall((progress - RISE) / (1 - RISE))
     if progress < warmup:
         return max(progress / warmup, START)  # not from 0 itself: the first step would be lost
+    if kind == "warmup":
+        return 1.0
     return _fall((progress - warmup) / (1 - warmup))
 
 

@@ -20,6 +20,8 @@ AdamW and Adam keep two numbers a parameter, SGD with momentum one.
 ## References
 Kingma, Ba: Adam: A Method for Stochastic Optimization. arXiv 1412.6980.
 Loshchilov, Hutter: Decoupled Weight Decay Regularization. arXiv 1711.05101.
+Sutskever, Martens, Dahl, Hinton: On the importance of initialization and momentum in deep learning (Nesterov's
+momentum). ICML 2013.
 Wilson, Roelofs, Stern, Srebro, Recht: The Marginal Value of Adaptive Gradient Methods in Machine Learning. NIPS 2017,
 arXiv 1705.08292.
 """
@@ -30,7 +32,7 @@ from functools import wraps
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 from torch.optim import Optimizer
 
@@ -43,32 +45,62 @@ from advisor.remedies import Session
 from advisor.remedies._rates import attached, highest, scale
 
 CHANGES = frozenset({"optimizer", "learning_rate"})
-Kind = Literal["adamw", "adam", "sgd"]
-CLASSES: dict[Kind, type[Optimizer]] = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-# torch's and Kingma and Ba's default for Adam; what He et al. 2015 (arXiv 1512.03385) begin with for SGD
-RATES: dict[Kind, float] = {"adamw": 1e-3, "adam": 1e-3, "sgd": 0.1}
+Kind = Literal["adamw", "adam", "sgd", "rmsprop"]
+CLASSES: dict[Kind, type[Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "sgd": torch.optim.SGD,
+    "rmsprop": torch.optim.RMSprop,
+}
+# torch's and Kingma and Ba's default for Adam; what He et al. 2015 (arXiv 1512.03385) begin with for SGD; Tieleman and
+# Hinton's for RMSprop (lecture 6e of Neural Networks for Machine Learning, 2012)
+RATES: dict[Kind, float] = {"adamw": 1e-3, "adam": 1e-3, "sgd": 0.1, "rmsprop": 1e-3}
 MOMENTUM = 0.9  # He et al. 2015
 SHARED = ("weight_decay", "maximize")  # options that mean the same in every class
 
 
 class Parameters(_Parameters):
-    """lr: the highest new rate, by default what is usual for the optimizer;  momentum: of sgd, by default 0.9."""
+    """lr: the highest new rate, by default what is usual for the optimizer.
+
+    momentum: of sgd, by default 0.9, and of rmsprop, by default 0;  nesterov: of sgd
+    """
 
     kind: Kind = "adamw"
     lr: float | None = Field(default=None, gt=0.0, allow_inf_nan=False)
     momentum: float | None = Field(default=None, ge=0.0, lt=1.0)
+    nesterov: bool = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the optimizer's class is given beside the rate."""
+        if self.kind == "sgd":
+            return {"momentum": MOMENTUM if self.momentum is None else self.momentum, "nesterov": self.nesterov}
+        return {"momentum": self.momentum} if self.kind == "rmsprop" and self.momentum else {}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Parameters:
+        if self.nesterov and (self.kind != "sgd" or self.momentum == 0.0):
+            raise ValueError("nesterov is a kind of momentum of sgd")
+        return self
 
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:  # noqa: ARG001  by what is in use
-    """AdamW for a run with SGD, SGD at two rates for a run with Adam, AdamW for any other."""
+    """AdamW and momentum for a run with SGD, SGD at two rates for a run with Adam, AdamW for any other."""
     try:
         groups = evidence.fact("optimizer")
     except Missing:
         return []
-    used = str(groups[0].get("class")) if isinstance(groups, list) and groups and isinstance(groups[0], dict) else ""
+    first = groups[0] if isinstance(groups, list) and groups else None
+    group = first if isinstance(first, dict) else {}
+    used = str(group.get("class"))
     if used.startswith("Adam"):
         return [Parameters(kind="sgd", lr=rate, momentum=MOMENTUM) for rate in (RATES["sgd"], RATES["sgd"] / 10)]
-    return [Parameters(kind="adamw", lr=RATES["adamw"]), Parameters(kind="adamw", lr=RATES["adamw"] * 3)]
+    usual, faster = (Parameters(kind="adamw", lr=rate) for rate in (RATES["adamw"], RATES["adamw"] * 3))
+    rate = group.get("lr")
+    if used == "SGD" and isinstance(rate, float) and group.get("momentum") == 0.0:
+        # a step with momentum m is 1/(1-m) times as long in the end (Goh, Why Momentum Really Works, Distill 2017)
+        return [usual, Parameters(kind="sgd", lr=rate * (1 - MOMENTUM), momentum=MOMENTUM, nesterov=True), faster]
+    return [usual, faster]
 
 
 def apply(session: Session, parameters: Parameters) -> None:
@@ -79,17 +111,16 @@ def apply(session: Session, parameters: Parameters) -> None:
     target = CLASSES[parameters.kind]
     before = [type(optimizer).__name__ for optimizer in session.optimizers]
     for optimizer in session.optimizers:
-        _check(optimizer, target)
+        _check(optimizer, target, parameters.options)
     if any(getattr(scheduler, "cycle_momentum", False) for scheduler in attached(session)):
         raise CannotApply("a scheduler cycles the momentum of the old optimizer", context="optimizer")
     if any(getattr(part, "sparse", False) and isinstance(part, nn.Embedding) for part in session.model.modules()):
         raise CannotApply("an embedding with sparse gradients", context="optimizer", hint="AdamW needs dense ones")
     lr = parameters.lr or RATES[parameters.kind]
-    momentum = MOMENTUM if parameters.momentum is None else parameters.momentum
     for optimizer in session.optimizers:
-        become(optimizer, target, {"momentum": momentum} if target is torch.optim.SGD else {})
+        become(optimizer, target, parameters.options)
     scale(session, session.optimizers, lr / rate)
-    session.note("optimizer", {"before": list(before), "after": target.__name__, "lr": lr})
+    session.note("optimizer", {"before": list(before), "after": target.__name__, "lr": lr, **parameters.options})
 
 
 def took_effect(record: Record, parameters: Parameters) -> bool:
@@ -131,8 +162,9 @@ def become(optimizer: Optimizer, kind: type[Optimizer], options: dict[str, Any])
         _count_steps(optimizer)
 
 
-def _check(optimizer: Optimizer, kind: type[Optimizer]) -> None:
-    if type(optimizer) is kind:
+def _check(optimizer: Optimizer, kind: type[Optimizer], options: dict[str, Any]) -> None:
+    as_asked = all(group.get(name) == value for group in optimizer.param_groups for name, value in options.items())
+    if type(optimizer) is kind and as_asked:
         raise CannotApply(f"the optimizer is {kind.__name__} already", context="optimizer", hint="try learning_rate")
     if not type(optimizer).__module__.startswith("torch.optim."):
         raise CannotApply(

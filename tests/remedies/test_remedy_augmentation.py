@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from advisor.errors import CannotApply
 from advisor.evidence import Evidence
 from advisor.remedies import Session, augmentation
+from advisor.remedies._images import look
 from advisor.remedies._warp import warp
 from advisor.remedies.augmentation import Parameters
 
@@ -89,9 +90,73 @@ def test_scale_enlarges_about_the_centre() -> None:
 def test_type_is_kept(dtype: torch.dtype) -> None:
     """Bytes stay bytes within their range, and short floats stay short."""
     source = (torch.rand(4, 3, 8, 8, generator=generator()) * 255).to(dtype)
-    result = warp(source, generator(), shift=0.2, rotation=10.0)
+    result = warp(source, generator(), shift=0.2, rotation=10.0, shear=10.0, crop=0.2)
     assert (result.dtype, result.shape) == (source.dtype, source.shape)
     assert float(result.max()) <= 255
+
+
+def test_shear_moves_rows_sideways_in_proportion_to_their_height() -> None:
+    """A vertical line becomes a straight slanted one through the centre, at an angle within the limit."""
+    source = torch.zeros(1, 21, 21)
+    source[0, :, 10] = 1.0
+    columns = torch.arange(21.0) - 10
+    rows = torch.arange(5, 16)
+    slopes = []
+    for image in warp(source.expand(20, 1, 21, 21), generator(), shear=30.0)[:, 0, rows]:
+        places = (image * columns).sum(1) / image.sum(1)
+        slope = float(places[-1] - places[0]) / 10
+        assert torch.allclose(places, slope * (rows - 10), atol=0.15)
+        slopes.append(abs(slope))
+    assert 0.2 < max(slopes) < 0.6  # tan 30° is 0.58
+
+
+def test_crop_enlarges_a_part_from_inside() -> None:
+    """A ramp of columns stays a ramp, flatter by at most the share that is cut, with nothing from beyond the edge."""
+    ramp = torch.arange(40.0).expand(50, 1, 40, 40)
+    rows = warp(ramp, generator(), crop=0.5)[:, 0, 20]
+    slopes = rows[:, 30] - rows[:, 29]
+    assert slopes.min() >= 0.5 - 1e-4
+    assert slopes.max() <= 1 + 1e-4
+    assert slopes.std() > 0.05
+    kept = slopes * 39  # from the first column's middle to the last one's
+    assert torch.allclose(rows[:, -1] - rows[:, 0], kept, atol=0.51)  # at the edge half a pixel repeats it
+
+
+def test_contrast_stretches_around_an_images_own_mean() -> None:
+    """Each image leaves its mean by one factor within the limit; the mean stays."""
+    source = torch.rand(200, 3, 4, 4, generator=generator())
+    result = look(source, generator(), spread=1.0, contrast=0.3)
+    mean = source.mean((1, 2, 3), keepdim=True)
+    factor = (result - mean) / (source - mean)
+    assert torch.allclose(result.mean((1, 2, 3), keepdim=True), mean, atol=1e-5)
+    assert torch.allclose(factor, factor[:, :1, :1, :1].expand_as(factor), atol=1e-2)
+    assert 0.7 <= factor.min() < 0.75
+    assert 1.25 < factor[:, 0, 0, 0].max() <= 1.31
+
+
+def test_brightness_shifts_a_whole_image() -> None:
+    """All pixels of an image move by the same amount, at most its share of the spread."""
+    source = torch.rand(200, 1, 4, 4, generator=generator())
+    moved = look(source, generator(), spread=2.0, brightness=0.5) - source
+    assert torch.allclose(moved, moved[:, :1, :1, :1].expand_as(moved), atol=1e-6)
+    assert 0.95 < float(moved.abs().max()) <= 1.0
+
+
+def test_colour_keeps_what_is_grey_in_the_sum() -> None:
+    """The mean over the channels of each pixel stays, the channels do not; an image of one channel stays itself."""
+    source = torch.rand(20, 3, 4, 4, generator=generator())
+    result = look(source, generator(), spread=0.3, colour=0.5)
+    assert torch.allclose(result.mean(1), source.mean(1), atol=1e-6)
+    assert not torch.allclose(result, source, atol=0.05)
+    assert torch.equal(look(source[:, :1], generator(), spread=0.3, colour=0.5), source[:, :1])
+
+
+def test_looks_of_bytes_stay_bytes() -> None:
+    """Bytes are rounded and stay within their range."""
+    source = (torch.rand(8, 3, 4, 4, generator=generator()) * 255).to(torch.uint8)
+    result = look(source, generator(), spread=100.0, contrast=0.9, brightness=1.0, colour=0.9)
+    assert result.dtype is torch.uint8
+    assert not torch.equal(result, source)
 
 
 def test_every_sample_draws_its_own() -> None:
@@ -199,17 +264,20 @@ def test_refused() -> None:
 
 
 def test_candidates_by_shape() -> None:
-    """Images: a gentle shift first, the flip by itself and last; tables and sequences noise; tokens nothing."""
+    """Images: a gentle shift first, the flip last and colour where there is any; else noise; tokens nothing."""
 
-    def found(shape: list[int], dtype: str = "torch.float32") -> list[Parameters]:
-        evidence = Evidence(record_with(inputs={"shape": shape, "dtype": dtype}))
+    def found(shape: list[int], dtype: str = "float32") -> list[Parameters]:
+        evidence = Evidence(record_with(input_batch={"shape": shape, "dtype": dtype}))
         return augmentation.candidates(diagnosis_of("overfitting"), evidence)
 
     assert [choice.flip for choice in found([32, 3, 32, 32])] == [False, False, True]
     assert found([32, 3, 32, 32])[0] == Parameters(shift=0.125)
+    assert [choice.colour > 0 for choice in found([32, 3, 32, 32], "uint8")] == [False, False, True]
+    assert [choice.colour > 0 for choice in found([32, 1, 32, 32])] == [False, False, False]
     assert [choice.noise for choice in found([32, 6])] == [0.1, 0.3]
     assert [choice.noise for choice in found([32, 20, 6])] == [0.03, 0.1]
-    assert found([32, 20], "torch.int64") == []
+    assert found([32, 20], "int64") == []
+    assert found([32, 3, 8, 8], "int64") == []
     assert found([32]) == []
-    evidence = Evidence(record_with(inputs={"shape": [32, 6]}))
+    evidence = Evidence(record_with(input_batch={"shape": [32, 6], "dtype": "float32"}))
     assert augmentation.candidates(diagnosis_of("excessive_augmentation"), evidence) == []

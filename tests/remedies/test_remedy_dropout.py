@@ -74,6 +74,15 @@ def test_own_dropout_gets_the_rate() -> None:
         dropout.apply(session, Parameters(rate=0.4))
 
 
+def test_own_dropout_is_taken_away() -> None:
+    """A rate of 0 takes away dropout of units and of channels; a high rate leaves the channels' own alone."""
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Dropout2d(0.6), nn.Flatten(), nn.Dropout(0.9), nn.Linear(72, 3))
+    dropout.apply(session_of(model, images()), Parameters(rate=0.7))
+    assert [part.p for part in model if isinstance(part, nn.Dropout | nn.Dropout2d)] == [0.6, 0.7]
+    dropout.apply(session_of(model, images()), Parameters(rate=0.0))
+    assert [part.p for part in model if isinstance(part, nn.Dropout | nn.Dropout2d)] == [0.0, 0.0]
+
+
 def test_one_layer_has_no_hidden_units() -> None:
     """A linear model is refused."""
     session = session_of(nn.Sequential(nn.Linear(6, 3)), table())
@@ -168,3 +177,5 @@ def test_candidates() -> None:
     assert dropout.candidates(diagnosis_of("underfitting"), dense) == []
     with_dropout = Evidence(record_with(dropout=True))
     assert dropout.candidates(diagnosis_of("over_regularised"), with_dropout) == [Parameters(rate=0.0)]
+    strong = Evidence(record_with(dropout=True, dropout_rate=0.8))
+    assert dropout.candidates(diagnosis_of("over_regularised"), strong) == [Parameters(rate=0.2), Parameters(rate=0.0)]

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from sessions import diagnosis_of, drive, mlp, record_of, record_with, session_of, table
+from sessions import diagnosis_of, drive, mlp, record_of, record_with, session_of, table, with_validation
 from torch.optim import SGD, lr_scheduler
 
 from advisor.errors import CannotApply
@@ -58,13 +58,52 @@ def test_warm_up_is_linear() -> None:
     assert at == pytest.approx([1 / 25, 0.5, 1.0, 0.5, 0.0])
 
 
-@pytest.mark.parametrize("kind", ["cosine", "warmup_cosine", "one_cycle", "step"])
+@pytest.mark.parametrize("kind", ["cosine", "warmup_cosine", "one_cycle", "step", "exponential", "warmup"])
 def test_curve_stays_between_nothing_and_the_users_rate(kind: Kind) -> None:
     """No curve goes above the rate that the user set, or below 0."""
     values = [curve(kind, i / 100, 0.05) for i in range(101)]
     assert min(values) >= 0
     assert max(values) <= 1
     assert not any(math.isnan(value) for value in values)
+
+
+def test_exponential_is_torchs() -> None:
+    """Stepped after every batch, the rate is that of ExponentialLR that ends at a hundredth."""
+    session = session_of(mlp(), table(), epochs=4)
+    schedule.apply(session, Parameters(kind="exponential"))
+    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    torchs = lr_scheduler.ExponentialLR(optimizer, 0.01 ** (1 / 12))
+    expected = []
+    for _ in range(12):
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        torchs.step()
+    assert rates(session, steps=12) == pytest.approx(expected)
+
+
+def test_plateau_is_torchs() -> None:
+    """The rate of each epoch is that of ReduceLROnPlateau whose patience is a tenth of 20 epochs."""
+    scores = [0.1, 0.5, 0.4, 0.4, 0.6, 0.6, 0.5, 0.5, 0.7, 0.6, 0.6, 0.6, 0.6, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8]
+    session = session_of(mlp(), table(), epochs=20)
+    schedule.apply(session, Parameters(kind="plateau"))
+    seen: list[float] = []
+    session.on_epoch(lambda _: seen.append(session.optimizers[0].param_groups[0]["lr"]))
+    drive(session, scores)
+    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    # torch waits for more than `patience` bad epochs
+    torchs = lr_scheduler.ReduceLROnPlateau(optimizer, mode="max", patience=1, threshold=0.0)
+    expected = []
+    optimizer.step()
+    for score in scores:
+        torchs.step(score)
+        expected.append(optimizer.param_groups[0]["lr"])
+    assert seen == pytest.approx(expected)
+    assert session.decides_by_score
+
+
+def test_warm_up_alone_stays_up() -> None:
+    """After its rise the rate is the user's to the end."""
+    assert [curve("warmup", p, 0.1) for p in (0.05, 0.1, 0.5, 1.0)] == pytest.approx([0.5, 1.0, 1.0, 1.0])
 
 
 def test_accumulation_is_learnt_after_an_epoch() -> None:
@@ -141,6 +180,8 @@ def test_candidates() -> None:
     """None beside a scheduler, for a short run, or for an endless one; rising first where training is unstable."""
     plain = Evidence(record_with(scheduler=None))
     assert [c.kind for c in schedule.candidates(diagnosis_of(), plain)] == ["cosine", "one_cycle"]
+    validated = Evidence(with_validation(record_with(scheduler=None)))
+    assert [c.kind for c in schedule.candidates(diagnosis_of(), validated)] == ["cosine", "one_cycle", "plateau"]
     assert schedule.candidates(diagnosis_of("unstable_loss"), plain)[0].kind == "warmup_cosine"
     assert schedule.candidates(diagnosis_of("too_few_epochs"), plain) == []
     assert schedule.candidates(diagnosis_of(), Evidence(record_with(scheduler="StepLR"))) == []

@@ -23,6 +23,7 @@ TARGETS: dict[Kind, Callable[[nn.Module], Optimizer]] = {
     "adamw": lambda model: AdamW(model.parameters(), lr=0.01, weight_decay=0.1),
     "adam": lambda model: Adam(model.parameters(), lr=0.01, weight_decay=0.1),
     "sgd": lambda model: SGD(model.parameters(), lr=0.01, weight_decay=0.1, momentum=0.9),
+    "rmsprop": lambda model: torch.optim.RMSprop(model.parameters(), lr=0.01, weight_decay=0.1),
 }
 SOURCES: dict[str, Callable[[nn.Module], Optimizer]] = {
     "sgd": lambda model: SGD(model.parameters(), lr=0.5, weight_decay=0.1, momentum=0.5, nesterov=True),
@@ -58,6 +59,24 @@ def test_run_is_that_of_the_other_optimizer(source: str, target: Kind) -> None:
     assert type(mine) is type(expected.optimizers[0])
     assert mine.param_groups[0].keys() == expected.optimizers[0].param_groups[0].keys()
     assert repr(mine) == repr(expected.optimizers[0])
+
+
+def test_sgd_gets_nesterov_momentum() -> None:
+    """SGD becomes SGD with Nesterov's momentum, bit for bit; a second time there is nothing to change."""
+    expected = session_with(lambda model: SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True))
+    session = session_with(lambda model: SGD(model.parameters(), lr=0.1))
+    parameters = Parameters(kind="sgd", lr=0.01, momentum=0.9, nesterov=True)
+    optimizer.apply(session, parameters)
+    assert losses(session) == losses(expected)
+    with pytest.raises(CannotApply, match="is SGD already"):
+        optimizer.apply(session, parameters)
+
+
+def test_nesterov_needs_momentum() -> None:
+    """It is refused without momentum, and for other optimizers than SGD."""
+    for given in ({"kind": "adamw"}, {"kind": "sgd", "momentum": 0.0}):
+        with pytest.raises(ValueError, match="nesterov is a kind of momentum of sgd"):
+            Parameters(nesterov=True, **given)
 
 
 def test_scheduler_that_was_there_before() -> None:
@@ -195,8 +214,11 @@ def test_took_effect_reads_the_recorded_class() -> None:
 
 
 def test_candidates() -> None:
-    """The other family, at two rates; nothing where the optimizer is not known."""
+    """The other family, at two rates; momentum for SGD without any; nothing where the optimizer is not known."""
     for used, target in (("SGD", "adamw"), ("AdamW", "sgd"), ("Adam", "sgd"), ("RMSprop", "adamw")):
         found = optimizer.candidates(diagnosis_of(), Evidence(record_with(optimizer=[{"class": used}])))
         assert [choice.kind for choice in found] == [target, target]
+    plain = Evidence(record_with(optimizer=[{"class": "SGD", "lr": 0.1, "momentum": 0.0}]))
+    with_momentum = optimizer.candidates(diagnosis_of(), plain)[1]
+    assert (with_momentum.kind, with_momentum.lr, with_momentum.nesterov) == ("sgd", pytest.approx(0.01), True)
     assert optimizer.candidates(diagnosis_of(), Evidence(record_with())) == []
