@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import functools
+import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -30,11 +32,13 @@ class Program:
     """A script, or a function without arguments; one of the two.
 
     script: absolute path
+    text:   runs in the place of the script's own text, under the script's path
     """
 
     script: Path | None = None
     arguments: tuple[str, ...] = ()
     function: Callable[[], object] | None = None
+    text: bytes | None = None
 
     @classmethod
     def from_script(cls, path: Path | str, arguments: tuple[str, ...] = ()) -> Program:
@@ -60,6 +64,12 @@ class Program:
         return str(getattr(function, "__name__", type(function).__name__))
 
     @property
+    def where(self) -> str:
+        """The script's path, or the function's module and name: what tells one program from another."""
+        inner = _inner(self.function)
+        return str(self.script or f"{getattr(inner, '__module__', '')}.{getattr(inner, '__qualname__', self.name)}")
+
+    @property
     def folder(self) -> Path:
         """Where the script lies, or the module of the function; the working directory where it has none."""
         if self.script is not None:
@@ -67,6 +77,21 @@ class Program:
         module = sys.modules.get(getattr(_inner(self.function), "__module__", None) or "")
         file = getattr(module, "__file__", None)
         return Path(file).absolute().parent if file else Path.cwd()
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the source: the script, or the file of the function, with the neighbours that it imports."""
+        inner = _inner(self.function)
+        module = sys.modules.get(getattr(inner, "__module__", None) or "")
+        file = self.script or getattr(module, "__file__", None)
+        if file and Path(file).suffix == ".py" and Path(file).is_file():
+            return hashlib.sha256(b"".join(_sources(Path(file).absolute()))).hexdigest()
+        try:  # a notebook's
+            text = inspect.getsource(inner if inspect.isroutine(inner) else type(inner))
+        except (OSError, TypeError):
+            code = getattr(inner, "__code__", None)
+            text = "" if code is None else f"{code.co_code!r} {code.co_names} {[c for c in code.co_consts if c != code]}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def preload(self) -> None:
         """Import what a trial would wait for: torch, advisor, and the slow libraries at the top of a script."""
@@ -83,6 +108,29 @@ class Program:
             first = name.partition(".")[0]
             if first in SLOW and first not in own:
                 _import(name)
+
+
+def _sources(first: Path) -> Iterator[bytes]:
+    """A file, and what it imports from the folders that it and its importers lie in; each once, in order."""
+    waiting, seen = [first], {first}
+    while waiting:
+        file = waiting.pop(0)
+        source = file.read_bytes()
+        yield source
+        try:
+            nodes = list(ast.walk(ast.parse(source)))
+        except SyntaxError:  # its import will say so
+            continue
+        plain = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+        taken = [(n.module, a.name) for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names]
+        for parts in (name.split(".") for name in (*plain, *(".".join(filter(None, pair)) for pair in taken))):
+            stems = [
+                folder.joinpath(*parts[: n + 1]) for folder in (file.parent, first.parent) for n in range(len(parts))
+            ]
+            for path in (file for stem in stems for file in (Path(f"{stem}.py"), stem / "__init__.py")):
+                if path not in seen and path.is_file():
+                    waiting.append(path)
+                    seen.add(path)
 
 
 def _inner(function: object) -> object:

@@ -84,6 +84,7 @@ class Sandbox:
         yield from ((builtins, "open", opening), (io, "open", opening), (tarfile, "bltn_open", opening))
         if "bz2" in sys.modules:
             yield sys.modules["bz2"], "_builtin_open", opening
+        yield io, "open_code", redirected(io.open_code, overlay.reading)  # runpy reads a script with it
         yield os, "open", self._opening_descriptor(os.open)
         for names, where in ((READING, overlay.reading), (READING_LINKS, overlay.at), (ALTERING, overlay.altering)):
             for name in names:

@@ -10,11 +10,11 @@ import os
 import runpy
 import signal
 import sys
-import sysconfig
 import time
 import traceback
 import weakref
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -22,11 +22,12 @@ from typing import Any, Literal, NoReturn
 import torch
 
 from advisor.assignment import Assignment, Rival, assign
-from advisor.errors import AdvisorError
+from advisor.errors import OURS, AdvisorError, in_one_line
 from advisor.plan import Plan
 from advisor.program import Program
 from advisor.record import Status
 from advisor.seeds import shift_of, shift_seeds
+from advisor.tracing import traced
 
 __all__ = ["HELD_BACK", "Job", "Program", "Ran", "run_here"]
 
@@ -37,8 +38,6 @@ HELD_BACK = (
     signal.SIGTERM,
 )  # signals that whoever forks holds back until the child has its own handlers
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-LONGEST_ERROR = 2000  # characters; what a pipe holds on every system is 4096 bytes
-OURS = (str(Path(__file__).parent), "<frozen runpy>")  # files whose frames say nothing about the user's program
 FORK_HINT = "; this process has used the GPU or autograd before: run it as `advisor fix script.py`"
 
 
@@ -47,6 +46,7 @@ class Job:
     """One run to make.
 
     number: of the trial that it belongs to
+    traced: note in the record where the script made its objects (`advisor.tracing`)
     """
 
     number: int
@@ -55,6 +55,7 @@ class Job:
     session: int | None = None
     rival: Rival | None = None
     probes: tuple[str, ...] = ()
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,10 @@ def _run(
     sys.dont_write_bytecode = True  # the import system writes its caches past the sandbox
     passing = _store_files(store_url)
     own = program.function is not None
-    with Sandbox(scratch, Path.cwd(), program.folder, passing, appending=own), shift_seeds(shift_of(job.seed)):
+    tracing = traced(program.script) if job.traced and program.script is not None else nullcontext()
+    with Sandbox(scratch, Path.cwd(), program.folder, passing, appending=own), shift_seeds(shift_of(job.seed)), tracing:
+        if program.text is not None and program.script is not None:
+            program.script.write_bytes(program.text)  # into the scratch folder: the first write of the trial
         tell({"first_line": time.monotonic()})
         error = _outcome(program, tell)
         atexit._run_exitfuncs()  # those of the user's program: the parent's were forgotten
@@ -157,7 +161,7 @@ def _outcome(program: Program, tell: Callable[[dict[str, Any]], None]) -> str | 
         while inner is not None and inner.tb_frame.f_code.co_filename.startswith(OURS):
             inner = inner.tb_next
         traceback.print_exception(error.with_traceback(inner or error.__traceback__))
-        return _in_one_line(error)
+        return _told(error)
     return None
 
 
@@ -213,13 +217,8 @@ def _store_files(store_url: str) -> tuple[Path, ...]:
     return tuple(Path(path + suffix).absolute() for suffix in ("", "-wal", "-shm", "-journal"))
 
 
-def _in_one_line(error: BaseException) -> str:
-    """`ValueError: what it says (train.py:12)`: the line is the innermost one that the user wrote."""
-    line = f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST_ERROR]
-    if isinstance(error, RuntimeError) and ("forked subprocess" in line or "fork-based" in line):
-        line += FORK_HINT
-    paths = sysconfig.get_paths()
-    installed = (*OURS, *(paths[key] for key in ("stdlib", "purelib", "platlib")))
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(installed)] or list(frames)
-    return f"{line} ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else line
+def _told(error: BaseException) -> str:
+    """In one line, with the next move where torch does not say it."""
+    said = str(error)
+    forked = isinstance(error, RuntimeError) and ("forked subprocess" in said or "fork-based" in said)
+    return in_one_line(error, FORK_HINT if forked else "")

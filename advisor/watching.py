@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
-from advisor import assignment, ending, ranks, taps
+from advisor import assignment, ending, ranks, taps, tracing
 from advisor.config import load_config, rules_in_force
 from advisor.describing import check_arguments, describe, layer_info
 from advisor.diagnosis import Diagnosis, diagnose
@@ -24,6 +24,7 @@ from advisor.errors import AdvisorError
 from advisor.evidence import Evidence
 from advisor.fence import unwrapped
 from advisor.instruments import Live, layers_of
+from advisor.loaders import loaders_near
 from advisor.observing import Observer
 from advisor.plan import Plan, as_plan
 from advisor.record import Record, RunInfo, Status
@@ -120,6 +121,8 @@ class Watch(Generic[T]):
         self._epochs: Epochs | None = None
         self._diagnosis: Diagnosis | None = None
         self._begun = False
+        self._near = loaders_near() if self._plan else (None, None)
+        tracing.called("watch")
 
     def __len__(self) -> int:
         if not isinstance(self._iterable, Sized):
@@ -132,6 +135,7 @@ class Watch(Generic[T]):
                 "this loop was already watched", context="advisor.watch", hint="call it anew for each loop"
             )
         self._begun = True
+        tracing.called("loop")
         if ranks.is_other():
             return self._pass_through()
         return self._watched()
@@ -181,13 +185,14 @@ class Watch(Generic[T]):
             try:
                 for item in self._items():
                     epochs.begin()
-                    yield item
+                    with self._session.looping():
+                        yield item
                     epochs.end()
                     if epochs.stop:
                         break
                 status = "finished"
             except GeneratorExit:
-                status = "interrupted" if signals.interrupted else ending.how_left(sys._getframe(1))
+                status = ending.left(sys._getframe(1), signals, None if self._orders else self._recorder)
                 raise
             except ending.Pruned:
                 status = "pruned"
@@ -205,7 +210,10 @@ class Watch(Generic[T]):
         initial = copy.deepcopy(model) if orders is not None and orders.probes else None
         live = Live(model, self._session.optimizers, layers_of(model), recorder)
         live.step, live.train, live.val = 1, self._session.train, self._session.val
-        live.schedulers = self._session.schedulers
+        live.schedulers, live.skipped_steps = self._session.schedulers, self._session.skipped_steps
+        near_train, near_val = self._near  # by identity: the truth of a loader is its length, which a stream lacks
+        self._session.train = near_train if self._session.train is None else self._session.train
+        self._session.val = near_val if self._session.val is None else self._session.val
         self._epochs = Epochs(live, self._session, initial, orders)
         try:
             apply_plan(self._plan, self._session)
@@ -265,7 +273,7 @@ class Watch(Generic[T]):
         recorder.info = recorder.info.model_copy(update={"status": status, "ended": time.time()})
         try:
             epochs.finish()
-            for key, value in self._session.facts.items():
+            for key, value in {**self._session.facts, **tracing.call_sites(self._session)}.items():
                 recorder.fact(key, value)
             recorder.settle()
             for action in self._session.leave_actions:

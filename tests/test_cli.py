@@ -58,7 +58,9 @@ def test_without_a_command_the_help_is_printed(capsys: pytest.CaptureFixture[str
         assert line in shown
 
 
-@pytest.mark.parametrize("command", ["run", "fix", "report", "runs", "explain", "new-rule", "check-rules", "demo"])
+@pytest.mark.parametrize(
+    "command", ["run", "fix", "apply", "undo", "report", "runs", "explain", "new-rule", "check-rules", "demo"]
+)
 def test_every_option_is_documented(command: str) -> None:
     """Each parameter of each command says what it is for."""
     import typer
@@ -210,7 +212,7 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("advisor.cli._print", interrupt)
+    monkeypatch.setattr("advisor.commands.output.show", interrupt)
     assert call(["explain"]) == 130
 
 

@@ -1,0 +1,26 @@
+"""`torch.nn.utils.clip_grad_norm_` before the step."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from advisor.patching.declined import Declined
+from advisor.patching.edits import Shown
+from advisor.patching.edits._calls import only_call
+from advisor.patching.literals import written
+from advisor.patching.source import Replacement, Source
+
+
+def edit(source: Source, shown: Shown) -> list[Replacement]:
+    """One line, for what the optimizer holds: `model.parameters()` as it was given to it."""
+    made = source.call(shown.optimizer.site, "the optimizer")
+    given = source.of(made.args[0].value) if made.args else ""
+    step = only_call(source, shown, "step")
+    names = [name for imported in source.all(cst.Import) for name in imported.names if name.asname is None]
+    if not any(name.evaluated_name.split(".")[0] == "torch" for name in names):
+        raise Declined("the script does not import torch by its name")
+    if not given.endswith(".parameters()") or source.scope(step) is not source.scope(made):
+        raise Declined(f"line {source.line(step)} has no name for the parameters of the optimizer: `{given}`")
+    limit = shown.parameters["max_norm"]
+    assert isinstance(limit, float)  # mypy: the remedy's own parameter
+    return [source.before(source.statement(step), f"torch.nn.utils.clip_grad_norm_({given}, {written(limit)})")]
