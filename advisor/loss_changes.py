@@ -24,10 +24,12 @@ class LossArguments:
     name:  of torch.nn.functional, or of the user's own class
     given: arguments by name (input, target, weight, reduction, ignore_index …); of a function of the user's own `input`
            and `target`
+    scale: multiplies the value
     """
 
     name: str
     given: Mapping[str, Any]
+    scale: float = 1.0
 
     @property
     def output(self) -> Tensor | None:
@@ -42,6 +44,10 @@ class LossArguments:
         """The same call with another function or other arguments."""
         return dataclasses.replace(self, name=name or self.name, given={**self.given, **given})
 
+    def scaled(self, factor: float) -> LossArguments:
+        """The same call, its value `factor` times as large."""
+        return dataclasses.replace(self, scale=self.scale * factor)
+
 
 LossChange = Callable[[LossArguments], LossArguments]
 
@@ -53,15 +59,23 @@ class ChangedLoss:
         self._name, self._function, self._changes, self._others = name, function, changes, others
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        _, function, _, given = self.arguments(args, kwargs)
-        return function(**given)
+        call = self._changed(args, kwargs)
+        return _scaled(self._computed_by(call)(**call.given), call.scale)
 
     def arguments(self, args: Any, kwargs: Any) -> tuple[str, Callable[..., Any], tuple[()], dict[str, Any]]:
         """What is really computed: (name, function, (), arguments by name)."""
+        call = self._changed(args, kwargs)
+        return call.name, self._computed_by(call), (), dict(call.given)
+
+    def _changed(self, args: Any, kwargs: Any) -> LossArguments:
         call = LossArguments(self._name, {**dict(zip(parameter_names(self._function), args, strict=False)), **kwargs})
         for change in self._changes:
             call = change(call)
-        return call.name, self._function if call.name == self._name else self._others(call.name), (), dict(call.given)
+        return call
+
+    def _computed_by(self, call: LossArguments) -> Callable[..., Any]:
+        function: Callable[..., Any] = self._function if call.name == self._name else self._others(call.name)
+        return function
 
 
 def as_computed(name: str, function: Any, args: Any, kwargs: Any) -> tuple[str, Callable[..., Any], Any, Any]:
@@ -84,7 +98,7 @@ def hook_loss_fn(loss_fn: nn.Module, changes: Sequence[LossChange]) -> Callable[
             call = change(call)
         if call is own or call.name == name:
             return None
-        return getattr(functional, call.name)(**call.given)
+        return _scaled(getattr(functional, call.name)(**call.given), call.scale)
 
     handle = loss_fn.register_forward_hook(hook, with_kwargs=True, prepend=True)
     return handle.remove
@@ -96,6 +110,10 @@ def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
     if getattr(function, "__module__", "") != functional.__name__:
         return ()
     return tuple(inspect.signature(function).parameters)
+
+
+def _scaled(value: Any, scale: float) -> Any:
+    return value if scale == 1 else value * scale
 
 
 def _tensor(value: Any) -> Tensor | None:

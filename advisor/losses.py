@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from advisor.loss_changes import as_computed, parameter_names
+from advisor.loss_changes import ChangedLoss, as_computed, parameter_names
 from advisor.record import Task
 
 CLASSES = {"cross_entropy", "nll_loss", "multi_margin_loss"}
@@ -57,6 +57,7 @@ class LossCall:
     value: scalar on its device, detached, a mean over what the loss counts
     output, target: detached, None where unknown
     again: outputs, target -> the same loss on other data, not normalised
+    handed: output and target as the loop handed them over, before a plan changed them; None where none did
     """
 
     name: str
@@ -64,6 +65,15 @@ class LossCall:
     output: Tensor | None
     target: Tensor | None
     again: Callable[[Any, Any], Any]
+    handed: tuple[Tensor | None, Tensor | None] | None = None
+
+    @property
+    def handed_output(self) -> Tensor | None:
+        return self.output if self.handed is None else self.handed[0]
+
+    @property
+    def handed_target(self) -> Tensor | None:
+        return self.target if self.handed is None else self.handed[1]
 
     @property
     def size(self) -> int:
@@ -113,6 +123,10 @@ def loss_call(name: str, function: Callable[..., Any], args: Any, kwargs: Any, v
     """Normalise a call; None where its value is no tensor."""
     if not isinstance(value, Tensor):
         return None
+    handed = None
+    if isinstance(function, ChangedLoss):
+        pair = (args[0] if args else kwargs.get("input"), args[1] if len(args) > 1 else kwargs.get("target"))
+        handed = (_detached(pair[0]), _detached(pair[1]))
     name, computed, seen, named = as_computed(name, function, args, kwargs)
     output = seen[0] if seen else named.get("input")
     target = seen[1] if len(seen) > 1 else named.get("target")
@@ -122,6 +136,9 @@ def loss_call(name: str, function: Callable[..., Any], args: Any, kwargs: Any, v
     rest = {key: v for key, v in kwargs.items() if key not in ("input", "target")}
 
     def again(outputs: Any, targets: Any) -> Any:
+        if isinstance(function, ChangedLoss):  # a plan may change the reduction in training only
+            *_, now = function.arguments((outputs, targets, *rest_args), rest)
+            again.reduction = now.get("reduction")  # type: ignore[attr-defined]
         return function(outputs, targets, *rest_args, **rest)
 
     again.reduction = reduction  # type: ignore[attr-defined]
@@ -131,7 +148,12 @@ def loss_call(name: str, function: Callable[..., Any], args: Any, kwargs: Any, v
         output.detach() if tensors[0] else None,
         target.detach() if tensors[1] else None,
         again,
+        handed,
     )
+
+
+def _detached(value: Any) -> Tensor | None:
+    return value.detach() if isinstance(value, Tensor) else None
 
 
 def mean_of(value: Tensor, target: Tensor | None, output: Tensor | None, reduction: str | None) -> Tensor:

@@ -63,12 +63,13 @@ class TrainingLosses:
             self.again = Again(first.again, self.bridge)
             self.learn(first)
         value = calls[0].value if len(calls) == 1 else root.detach().float().mean()
-        return LossCall(first.name, value, first.output, first.target, first.again)
+        return LossCall(first.name, value, first.output, first.target, first.again, first.handed)
 
     def _rank(self, call: LossCall, roles: Roles) -> tuple[bool, bool, bool]:
         """Which of several is the main one: the loop's `loss_fn`, that of the batch's target, one with a score."""
         given = roles.target_for(call.output)
-        own = given is not None and call.target is not None and given.data_ptr() == call.target.data_ptr()
+        target = call.handed_target
+        own = given is not None and target is not None and given.data_ptr() == target.data_ptr()
         return call.name == self.named, own, call.name not in NO_SCORE
 
     def without_backward(self, pending: Sequence[Any]) -> None:

@@ -56,7 +56,7 @@ from advisor.progress import guessing_loss, skill
     kind="signal",
     needs=["initial_scale", "units_spread", "clean_train_score", "chance_score"],
     optional=["step_loss", "loss", "classes"],
-    remedies=["batch_norm"],
+    remedies=["reinitialise", "batch_norm", "layer_norm"],
     explains=[
         "dead_units",
         "exploding_gradients",

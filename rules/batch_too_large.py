@@ -47,7 +47,7 @@ from advisor.record import Json
     kind="optimisation",
     needs=["train_loss", "batch_size", "train_samples", "steps_per_epoch", "update_ratio"],
     optional=["step_loss", "optimizer"],
-    remedies=["more_epochs", "learning_rate"],
+    remedies=["batch_size", "more_epochs", "learning_rate"],
     explains=["label_noise", "slow_convergence", "too_few_epochs", "underfitting"],
     contradicts=["learning_rate_too_low"],
 )

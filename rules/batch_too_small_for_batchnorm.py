@@ -44,6 +44,7 @@ from advisor.progress import skill
     kind="optimisation",
     needs=["train_loss"],
     optional=["batch_norm", "batch_norm_trains", "batch_size", "clean_train_score", "chance_score"],
+    remedies=["batch_size", "group_norm"],
     explains=[
         "dead_units",
         "exploding_gradients",

@@ -43,7 +43,12 @@ CLEAR = 2.0  # standard errors of a separation, each 1 over the root of the clas
 FEWEST = 10  # validation samples of a class: the standard error of its recall is then below 0.16
 
 
-@rule(kind="data", needs=["label_counts", "val_classes"], explains=["underfitting"])
+@rule(
+    kind="data",
+    needs=["label_counts", "val_classes"],
+    remedies=["class_weights", "balanced_sampling"],
+    explains=["underfitting"],
+)
 def class_imbalance(
     run: Evidence,
     *,

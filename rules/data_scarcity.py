@@ -52,7 +52,20 @@ from advisor.progress import end
     needs=[],
     optional=["probe.data_fractions", "probe.reference", "clean_train_score", "val_score"],
     probes=["data_fractions"],
-    remedies=["augmentation", "dropout", "weight_decay"],
+    remedies=[
+        "augmentation",
+        "token_dropout",
+        "masking",
+        "mixup",
+        "cutmix",
+        "dropout",
+        "weight_decay",
+        "trivial_augment",
+        "token_swap",
+        "sentence_shuffling",
+        "average_weights",
+        "width",
+    ],
     explains=["overfitting"],
 )
 def data_scarcity(

@@ -48,7 +48,15 @@ from advisor.progress import skill
 @rule(
     kind="signal",
     needs=["dead_units", "clean_train_score", "chance_score"],
-    remedies=["learning_rate", "batch_norm", "learning_rate_schedule"],
+    remedies=[
+        "learning_rate",
+        "activation",
+        "batch_norm",
+        "learning_rate_schedule",
+        "standardise_inputs",
+        "reinitialise",
+        "layer_norm",
+    ],
     explains=["learning_rate_too_low", "slow_convergence", "too_few_epochs", "underfitting", "vanishing_gradients"],
 )
 def dead_units(

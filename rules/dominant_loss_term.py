@@ -57,6 +57,7 @@ class Starved:
 @rule(
     kind="wiring",
     needs=["loss_terms", "loss_weights"],
+    remedies=["loss_balance"],
     explains=["optimisation", "signal", "fit", "label_noise", "no_signal", "unscaled_targets"],
 )
 def dominant_loss_term(

@@ -42,6 +42,7 @@ from advisor.evidence import Missing
 @rule(
     kind="wiring",
     needs=["probe.batch_independence"],
+    remedies=["softmax_over_classes"],
     explains=[
         "learning_rate_too_low",
         "overfitting",

@@ -43,6 +43,7 @@ from advisor.progress import end, is_finite, skill
     kind="fit",
     needs=["train_identities", "clean_train_score", "val_score", "chance_score"],
     optional=["val_identities", "inputs"],
+    remedies=["weaker_augmentation"],
     explains=[
         "learning_rate_too_low",
         "over_regularised",

@@ -52,7 +52,7 @@ CONSTANT = 1e-3  # relative spread of a factor that is one number, up to roundin
     kind="optimisation",
     needs=["kept_gradient", "optimizer", "train_loss", "update_ratio"],
     optional=["step_loss"],
-    remedies=["optimizer", "learning_rate"],
+    remedies=["loosen_clipping", "optimizer", "learning_rate"],
     explains=[
         "bad_initialization",
         "batch_too_large",

@@ -50,7 +50,7 @@ RECURRENT = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")
     kind="signal",
     needs=["train_loss"],
     optional=["gradient_peak", "gradient_median", "loss_at_peak", "clean_train_score", "chance_score"],
-    remedies=["learning_rate"],
+    remedies=["clip_gradients", "learning_rate", "reinitialise", "layer_norm"],
     explains=[
         "dead_units",
         "label_noise",

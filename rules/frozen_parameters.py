@@ -42,6 +42,7 @@ from advisor.progress import skill
 @rule(
     kind="wiring",
     needs=["frozen_layers", "fresh_layers", "clean_train_score", "chance_score"],
+    remedies=["unfreeze"],
     explains=["optimisation", "signal", "fit", "label_noise", "no_signal"],
 )
 def frozen_parameters(

@@ -51,6 +51,7 @@ SAME = 0.7  # of the samples of an epoch were in the one before: below, training
     kind="data",
     needs=["contradicted", "clean_train_score", "val_score", "chance_score"],
     optional=["train_identities"],
+    remedies=["early_stopping", "label_smoothing"],
     explains=["data_scarcity", "overfitting", "underfitting"],
 )
 def label_noise(

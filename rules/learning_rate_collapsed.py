@@ -54,7 +54,7 @@ FEWEST = 4  # epochs: of three, none is the middle
     kind="optimisation",
     needs=["train_loss", "epoch_lr", "lr"],
     optional=["step_loss", "clean_train_score", "chance_score", "scheduler", "scheduler_steps"],
-    remedies=["learning_rate_schedule"],
+    remedies=["schedule_per_epoch", "learning_rate_schedule"],
     explains=[
         "dead_units",
         "label_noise",

@@ -57,7 +57,7 @@ from advisor.progress import end, guessing_loss, initial_loss
     kind="optimisation",
     needs=["train_loss", "update_ratio"],
     optional=["step_loss", "weight_norm", "loss", "classes", "probe.learning_rate_range"],
-    remedies=["learning_rate", "learning_rate_schedule", "batch_norm"],
+    remedies=["learning_rate", "learning_rate_schedule", "batch_norm", "batch_size"],
     probes=["learning_rate_range"],
     explains=[
         "dead_units",

@@ -45,6 +45,7 @@ SQUASHED = {"sigmoid", "softmax", "hardsigmoid", "exp", "tanh"}  # below a clamp
 @rule(
     kind="wiring",
     needs=["loss_inputs"],
+    remedies=["add_log_softmax"],
     explains=["optimisation", "signal", "fit", "label_noise", "no_signal"],
 )
 def logits_into_probability_loss(

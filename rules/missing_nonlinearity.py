@@ -44,6 +44,7 @@ from advisor.evidence import Missing
 @rule(
     kind="fit",
     needs=["linear_joints", "joints", "clean_train_score"],
+    remedies=["insert_activation"],
     explains=[
         "exploding_gradients",
         "label_noise",

@@ -47,6 +47,7 @@ from advisor import Convention, Evidence, Finding, Number, rule
 @rule(
     kind="wiring",
     needs=["leftover_gradient"],
+    remedies=["clear_gradients"],
     explains=["optimisation", "signal", "fit", "label_noise", "no_signal"],
     in_source=["no_zero_grad"],
 )

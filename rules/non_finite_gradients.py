@@ -47,6 +47,7 @@ from advisor.record import Json
     kind="signal",
     needs=["train_loss"],
     optional=["non_finite", "singular_operations"],
+    remedies=["safe_sqrt", "skip_bad_steps"],
     explains=[
         "data_scarcity",
         "dead_units",

@@ -45,6 +45,7 @@ from advisor.record import Json
     kind="signal",
     needs=["train_loss"],
     optional=["non_finite", "batch_size"],
+    remedies=["fill_missing"],
     explains=[
         "data_scarcity",
         "dead_units",

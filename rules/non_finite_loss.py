@@ -47,7 +47,7 @@ from advisor.progress import LAST
     kind="signal",
     needs=["train_loss"],
     optional=["step_loss", "val_loss", "first_non_finite"],
-    remedies=["learning_rate"],
+    remedies=["learning_rate", "clip_gradients", "skip_bad_steps"],
     explains=[
         "dead_units",
         "learning_rate_too_low",

@@ -47,7 +47,14 @@ FEWEST = 8  # epochs: four steps from epoch to epoch in the second half
     kind="optimisation",
     needs=["train_loss", "train_loss_std", "steps_per_epoch", "clean_train_score", "chance_score"],
     optional=["epoch_lr"],
-    remedies=["learning_rate", "learning_rate_schedule"],
+    remedies=[
+        "learning_rate",
+        "learning_rate_schedule",
+        "batch_size",
+        "accumulate_gradients",
+        "average_weights",
+        "clip_gradients",
+    ],
     explains=["dead_units", "too_few_epochs", "underfitting", "unstable_loss"],
 )
 def oscillating_loss(

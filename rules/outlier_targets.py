@@ -39,6 +39,7 @@ from advisor import Convention, Evidence, Finding, Number, rule
 @rule(
     kind="data",
     needs=["targets", "loss", "typical_residual"],
+    remedies=["robust_loss"],
     explains=[
         "exploding_gradients",
         "excessive_clipping",

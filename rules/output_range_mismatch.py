@@ -45,6 +45,7 @@ from advisor.progress import skill
     kind="wiring",
     needs=["loss_inputs"],
     optional=["clean_train_score", "chance_score"],
+    remedies=["drop_output_activation"],
     explains=["optimisation", "signal", "fit", "label_noise", "no_signal", "outlier_targets"],
 )
 def output_range_mismatch(

@@ -52,7 +52,7 @@ from advisor.record import Json
     kind="fit",
     needs=["train_loss", "clean_train_score", "chance_score"],
     optional=["optimizer", "epoch_lr", "weight_norm", "grad_norm", "dropout_rate", "clean_train_loss"],
-    remedies=["weight_decay"],
+    remedies=["weight_decay", "dropout"],
     explains=[
         "dead_units",
         "exploding_gradients",

@@ -43,6 +43,7 @@ from advisor import Convention, Evidence, Finding, Number, rule
 @rule(
     kind="wiring",
     needs=["sequences"],
+    remedies=["ignore_padding"],
     explains=[
         "class_imbalance",
         "label_noise",

@@ -38,6 +38,7 @@ from advisor import Evidence, Finding, Number, rule
 @rule(
     kind="wiring",
     needs=["layers_not_optimized", "stale_parameters", "fresh_layers"],
+    remedies=["optimize_parameters"],
     explains=["optimisation", "signal", "fit", "label_noise", "no_signal"],
 )
 def parameters_not_optimized(run: Evidence) -> Finding | None:

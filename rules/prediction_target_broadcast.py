@@ -41,6 +41,7 @@ from advisor.loss_inputs import ELEMENTWISE, LossInputs, loss_inputs
 @rule(
     kind="wiring",
     needs=["loss_inputs"],
+    remedies=["match_target_shape"],
     explains=["optimisation", "signal", "fit", "label_noise", "no_signal", "outlier_targets"],
 )
 def prediction_target_broadcast(

@@ -45,6 +45,7 @@ from advisor.loss_inputs import PROBABILITIES, LossInputs, loss_inputs
 @rule(
     kind="wiring",
     needs=["loss_inputs"],
+    remedies=["drop_output_activation"],
     explains=["optimisation", "signal", "fit", "label_noise", "no_signal"],
     in_source=["softmax_last", "sigmoid_last"],
 )

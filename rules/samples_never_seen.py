@@ -41,7 +41,12 @@ CHOSEN = {"SubsetRandomSampler"}  # indices that the user gave
 FEW_AGAIN = 0.1  # of the samples found again: a convention, the values differ each time
 
 
-@rule(kind="data", needs=["train_identities"], explains=["data_scarcity", "overfitting"])
+@rule(
+    kind="data",
+    needs=["train_identities"],
+    remedies=["use_all_samples", "shuffle"],
+    explains=["data_scarcity", "overfitting"],
+)
 def samples_never_seen(
     run: Evidence,
     *,

@@ -46,7 +46,7 @@ from advisor.progress import skill
 @rule(
     kind="signal",
     needs=["saturated_units", "clean_train_score", "chance_score"],
-    remedies=["batch_norm"],
+    remedies=["batch_norm", "activation", "standardise_inputs", "reinitialise", "layer_norm"],
     explains=[
         "dead_units",
         "exploding_gradients",

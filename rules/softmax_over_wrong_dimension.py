@@ -41,6 +41,7 @@ from advisor.loss_inputs import BINARY_LOSSES, DISTANCES, LossInputs, loss_input
 @rule(
     kind="wiring",
     needs=["loss_inputs"],
+    remedies=["softmax_over_classes"],
     explains=[
         "optimisation",
         "signal",

@@ -47,6 +47,7 @@ PLAIN = {"SGD", "ASGD", "LBFGS"}  # the step grows with the gradient
     kind="wiring",
     needs=["backward_root", "optimizer", "train_loss"],
     optional=["step_loss"],
+    remedies=["mean_reduction", "learning_rate"],
     explains=["optimisation", "signal", "fit", "label_noise", "no_signal"],
 )
 def sum_reduced_loss(

@@ -42,7 +42,12 @@ TOKENS = 5.0  # times the bound for rows of tokens: half of validation does not 
 MANY_COPIES = 0.3  # of the training samples: so many are made, as by oversampling, and do not happen
 
 
-@rule(kind="data", needs=["val_identities", "train_identities"], explains=["data_scarcity", "too_few_epochs"])
+@rule(
+    kind="data",
+    needs=["val_identities", "train_identities"],
+    remedies=["leave_out_copies"],
+    explains=["data_scarcity", "too_few_epochs"],
+)
 def train_val_leakage(
     run: Evidence,
     *,

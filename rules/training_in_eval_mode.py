@@ -49,6 +49,7 @@ from advisor import Convention, Evidence, Finding, Number, rule
 @rule(
     kind="wiring",
     needs=["eval_in_training", "mode_modules"],
+    remedies=["restore_modes"],
     explains=[
         "batch_too_small_for_batchnorm",
         "data_scarcity",

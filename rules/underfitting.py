@@ -60,7 +60,7 @@ FEWEST = 10  # epochs: the last quarter of fewer is one or two, and says little 
         "trainable_parameters",
     ],
     probes=["overfit_batch"],
-    remedies=["batch_norm", "optimizer", "more_epochs"],
+    remedies=["batch_norm", "optimizer", "more_epochs", "width"],
 )
 def underfitting(
     run: Evidence,

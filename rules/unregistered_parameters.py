@@ -39,6 +39,7 @@ from advisor import Evidence, Finding, Number, rule
 @rule(
     kind="wiring",
     needs=["hidden_parameters", "hidden_fresh"],
+    remedies=["optimize_parameters"],
     explains=["optimisation", "signal", "fit", "label_noise", "no_signal", "parameters_not_optimized"],
 )
 def unregistered_parameters(run: Evidence) -> Finding | None:

@@ -45,6 +45,7 @@ from advisor.progress import skill
 @rule(
     kind="data",
     needs=["first_layer_input", "clean_train_score", "chance_score"],
+    remedies=["standardise_inputs"],
     explains=[
         "bad_initialization",
         "dead_units",

@@ -42,6 +42,7 @@ SAME_SCALE = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}  # these co
 @rule(
     kind="data",
     needs=["targets", "loss", "clean_train_score", "prediction_mean", "prediction_std"],
+    remedies=["standardise_targets"],
     explains=[
         "dead_units",
         "excessive_clipping",

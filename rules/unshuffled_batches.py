@@ -45,6 +45,7 @@ from advisor.progress import end, skill
     kind="data",
     needs=["batch_mixing", "train_loss"],
     optional=["clean_train_loss", "clean_train_score", "chance_score", "train_identities"],
+    remedies=["shuffle"],
     explains=[
         "batch_too_small_for_batchnorm",
         "dead_units",

@@ -49,7 +49,7 @@ FEWEST = 8  # epochs: six after the first quarter
     kind="signal",
     needs=["train_loss", "loss_peak", "loss_median", "loss_memory"],
     optional=["step_loss", "epoch_lr"],
-    remedies=["learning_rate", "learning_rate_schedule"],
+    remedies=["learning_rate", "learning_rate_schedule", "clip_gradients"],
     explains=["dead_units", "too_few_epochs", "underfitting"],
 )
 def unstable_loss(

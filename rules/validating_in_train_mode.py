@@ -45,6 +45,7 @@ from advisor import Convention, Evidence, Finding, Number, rule
 @rule(
     kind="wiring",
     needs=["train_in_validation", "mode_modules"],
+    remedies=["restore_modes"],
     explains=[
         "batch_too_small_for_batchnorm",
         "data_scarcity",

@@ -48,7 +48,7 @@ from advisor.progress import Values, evenly, skill
 @rule(
     kind="signal",
     needs=["grad_norm", "update_ratio", "clean_train_score", "chance_score"],
-    remedies=["batch_norm", "optimizer"],
+    remedies=["batch_norm", "activation", "optimizer", "reinitialise", "layer_norm"],
     explains=["learning_rate_too_low", "slow_convergence", "too_few_epochs", "underfitting"],
 )
 def vanishing_gradients(

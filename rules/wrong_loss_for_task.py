@@ -53,6 +53,7 @@ PLUS_MINUS = {"soft_margin_loss", "hinge_embedding_loss"}  # want targets of -1 
     kind="wiring",
     needs=["loss_inputs"],
     optional=["clean_train_score"],
+    remedies=["use_cross_entropy"],
     explains=["optimisation", "signal", "fit", "label_noise", "no_signal", "output_range_mismatch", "unscaled_targets"],
 )
 def wrong_loss_for_task(

@@ -47,7 +47,7 @@ MODELS = ("mlp", "cnn")
 GRAFTS = ("batch_norm", "dropout")
 FACTS = {
     "optimizer": [{"class": "SGD", "lr": 0.1, "weight_decay": 0.0, "momentum": 0.0}],
-    "inputs": {"shape": [8, 6], "dtype": "torch.float32"},
+    "input_batch": {"shape": [8, 6], "dtype": "float32", "target_shape": [8]},
     "scheduler": None,
     "normalisation": False,
     "dropout": False,
