@@ -20,7 +20,7 @@ class Rival:
 
     scores: Mapping[int, float]
     margin: float
-    patience: int = 3  # a convention: one bad epoch is noise, three in a row are not
+    patience: int = 2  # a convention: one bad epoch is noise, two in a row by a clear margin are not
     metric: str | None = None
 
 

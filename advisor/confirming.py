@@ -4,13 +4,14 @@ The k-th look of a stage is tested at 0.05/k, since one of many plans that do no
 needs more seeds then. Three looks at most: a stage in which nothing helps then accepts in less than 5 %
 (tests/test_verdict.py).
 
-A confirmation looks when its seeds are through. The first of a stage may look once more: where the gain is above the
-noise, the test cannot decide and the budget allows, it goes on to ten seeds, and is tested there at what the first
-look could not use of its alpha.
+A confirmation looks when its seeds are through. The first of a stage may look once more: where a gain worth finding is
+still plausible, the test cannot decide and the budget allows, it goes on to ten seeds, and is tested there at what the
+first look could not use of its alpha.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from advisor.trial import Job
 
 MOST_LOOKS = 3  # of a stage; levels of 0.05/k add up to more than 0.05 in the end
-SECOND_LOOK = 10  # seeds: a gain of two standard deviations is then seen in more than 95 % (tests/test_verdict.py)
+SECOND_LOOK = 10  # seeds: a gain of two standard deviations is then seen in some 94 % (tests/bench/power.py)
+SOUGHT = 2.0  # standard deviations of the baseline: a gain that is not to be missed
+SURE = 2.0  # standard errors that a mean may lie below it: 1 in 40 by chance
 
 
 def level(look: int) -> float:
@@ -58,7 +61,7 @@ def confirm(lab: Laboratory, trial: Trial, *, look: int, seeds: int) -> tuple[Ve
         runs += _pairs(lab, trial, range(len(runs) + 1, until + 1))
         looking = len(runs) in (first, last)
         verdict = _judge(lab, trial, runs, alpha=alpha if len(runs) <= first else later)
-        if looking and verdict.kind != "inconclusive":
+        if looking and verdict.kind in ("helped", "hurt", "no_effect", "failed"):
             break
         if len(runs) == last:
             break
@@ -101,7 +104,7 @@ def _worth_going_on(
     alpha: float,
     later: float,
 ) -> bool:
-    """Whether the look that comes next, or the second one where the gain is above the noise, can still be won."""
+    """Whether the look that comes next, or the second one where a gain of `SOUGHT` is plausible, can still be won."""
     if verdict.kind == "no_effect":
         return False
     assert lab.metric is not None  # set with the baseline
@@ -109,7 +112,9 @@ def _worth_going_on(
     before, after = scores(lab.results(trial.against, seeds), [m.result(lab.metric) for m in runs], lab.metric)
     if len(runs) < first and best_reachable(after - before, first) <= alpha:
         return True
-    return last > first and verdict.gain > (verdict.noise or 0.0) and best_reachable(after - before, last) <= later
+    error = math.sqrt(2 / len(runs))  # of a mean difference of two runs, in standard deviations of one
+    plausible = verdict.gain > (SOUGHT - SURE * error) * (verdict.noise or 0.0)
+    return last > first and plausible and best_reachable(after - before, last) <= later
 
 
 def _second_look(lab: Laboratory, trial: Trial, first: int, later: float) -> int:

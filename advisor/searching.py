@@ -7,6 +7,7 @@ kept, and compared with that; losers are stopped early.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 
 REPAIRED = ("wiring", "data")  # kinds of rules whose fault a remedy takes away
+EARLIEST = 0.25  # of a run, before which no screening is stopped: what regularises begins slowly
+ADDED = 2.0  # standard deviations that one more remedy has to bring: by chance in one of 40 screenings
 CLEARLY = 3.0  # standard deviations of what is kept: by chance in one of 700 screenings
 
 
@@ -85,6 +88,11 @@ class _Stage:
         while True:
             if self._looks >= MOST_LOOKS:
                 return None
+            follow = self._strategy.follow_up(self.screened)
+            if follow is not None:
+                if self._can_confirm(follow):
+                    self._screen(follow)
+                continue
             repair = self._decisive()
             if repair is not None:
                 if self._confirm(repair):
@@ -149,6 +157,8 @@ class _Stage:
         (run,) = lab.train([Job(number, plan, SCREEN, lab.ledger.id, self._rival(change))])
         assert lab.metric is not None  # set with the baseline
         before, after = lab.results(kept, [SCREEN]), [run.result(lab.metric)]
+        if run.pruned:
+            before = lab.at_the_same_epoch(kept, SCREEN, run)
         took = run.broken or run.took_effect()
         verdict = judge(before, after, [SCREEN], lab.metric, noise=self._noise, took_effect=took)
         note = f"stopped at epoch {run.epochs}" if run.pruned else "" if not run.broken else f"raised {run.error}"
@@ -156,18 +166,40 @@ class _Stage:
             verdict = verdict.model_copy(update={"kind": "no_effect", "reason": run.cannot_apply})
             note = run.cannot_apply
             lab.ledger.advise(f"{change} cannot be applied here: {note}")
-        self.screened.append(Screened(change, verdict.gain))
         hopeful = verdict.gain > 0 and verdict.kind not in ("failed", "no_effect")
+        promising = hopeful and self._promising(verdict)
+        whole = promising and not run.pruned and not run.broken
+        said = (lab.diagnosis(run), lab.evidence(run)) if whole else (None, None)
+        self.screened.append(Screened(change, verdict.gain, promising, *said))
         if hopeful:
-            self._tried.append(Tried(number, change, verdict.gain, self._promising(verdict)))
+            self._tried.append(Tried(number, change, verdict.gain, promising))
         lab.ledger.done(lab.row(trial, [run], note=note).model_copy(update={"verdict": verdict}))
 
     def _rival(self, change: Plan) -> Rival | None:
-        """None for a change of the length: halfway through a longer run is no place to compare."""
-        known = load_remedies()
-        if any("epochs" in known[step.remedy].changes for step in change.steps):
+        """What the screening has to keep up with: the best run so far.
+
+        None for a change of the length: halfway through a longer run is no place to compare. A schedule may begin
+        slowly on purpose, so it is given half of the run.
+        """
+        parts = {part for step in change.steps for part in load_remedies()[step.remedy].changes}
+        if "epochs" in parts:
             return None
-        return self._lab.rival(self._kept, SCREEN, self._noise)
+        return self._lab.rival(self._leader(), SCREEN, self._noise, since=0.5 if "schedule" in parts else EARLIEST)
+
+    def _leader(self) -> Plan:
+        """The best plan that has run to its end on the screening seed: what is kept, or a change on top of it."""
+        lab = self._lab
+        assert lab.metric is not None  # set with the baseline
+        kept = lab.known(self._kept, SCREEN)
+        best, leader = -math.inf, self._kept
+        for plan in (self._kept, *(self._kept.changed_by(t.change) for t in self._tried)):
+            run = lab.known(plan, SCREEN)
+            if run is None or run.broken or kept is None or run.epochs != kept.epochs:
+                continue
+            score = lab.metric.sign * run.result(lab.metric).final
+            if score > best:  # never a NaN
+                best, leader = score, plan
+        return leader
 
     def _promising(self, verdict: Verdict) -> bool:
         """Above the noise, or better than what is kept has been on any seed."""
@@ -207,8 +239,8 @@ class _Stage:
         top = self._setting.diagnosis.top
         if top is None or top.rule not in self._lab.rules or self._lab.rules[top.rule].kind not in REPAIRED:
             return None
-        for tried in self._open():
-            repairs = all(step.remedy in top.remedies for step in tried.change.steps)
+        for tried in sorted(self._open(), key=self._worth, reverse=True):
+            repairs = any(step.remedy in top.remedies for step in tried.change.steps)
             if repairs and tried.promising and tried.gain > CLEARLY * self._noise and self._fits(self._price(tried)):
                 return tried
         return None
@@ -218,7 +250,7 @@ class _Stage:
 
         Where nothing could be screened, a leftover of the stage before is taken at its word.
         """
-        for tried in sorted(self._open(), key=lambda t: -t.gain):
+        for tried in sorted(self._open(), key=self._worth, reverse=True):
             if self._fits(self._price(tried)):
                 return tried
         if self.screened:
@@ -229,6 +261,10 @@ class _Stage:
                 if self._fits(self._price(tried)):
                     return tried
         return None
+
+    def _worth(self, tried: Tried) -> float:
+        """Its gain, less what chance may add for each remedy beyond the first."""
+        return tried.gain - ADDED * self._noise * (len(tried.change.steps) - 1)
 
     def _open(self) -> list[Tried]:
         return [t for t in self._tried if t.change not in self._confirmed]

@@ -47,7 +47,7 @@ FEWEST = 10  # validation samples of a class: the standard error of its recall i
     kind="data",
     needs=["label_counts", "val_classes"],
     remedies=["class_weights", "balanced_sampling"],
-    explains=["underfitting"],
+    explains=["learning_rate_too_low", "slow_convergence", "too_few_epochs", "underfitting"],
 )
 def class_imbalance(
     run: Evidence,

@@ -112,7 +112,7 @@ def test_no_training_is_done_twice(store: Store, remedies: Given) -> None:
 def test_two_that_help_are_composed(store: Store, remedies: Given) -> None:
     """The second is compared with the first, not with the unchanged program."""
     remedies(remedy("one", "layers"), remedy("two", "inputs"))
-    done = run(made(store, {"one": 0.2, "two": 0.1}), budget=40)
+    done = run(made(store, {"one": 0.2, "two": 0.1}, HEALTHY), budget=40)
     assert done.plan == change("one") + change("two")
     kept = [trial for trial in done.session.trials if trial.kept]
     assert [(trial.plan, trial.against) for trial in kept] == [
@@ -216,7 +216,7 @@ def test_losers_are_stopped_early_and_cost_less(store: Store, remedies: Given) -
     remedies(remedy("bad", "layers"))
     done = run(made(store, {"bad": -0.4}))
     (bad,) = [trial for trial in done.session.trials if trial.plan]
-    assert (bad.note, bad.epochs_cost) == ("stopped at epoch 7", 7 / 8)
+    assert (bad.note, bad.epochs_cost) == ("stopped at epoch 4", 4 / 8)
     assert bad.verdict is not None
     assert bad.verdict.kind == "hurt"
 
@@ -342,7 +342,7 @@ def test_ctrl_c_keeps_what_there_is(store: Store, remedies: Given, by: signal.Si
     A job scheduler's SIGTERM and a closed terminal do the same; afterwards they do what they did before.
     """
     remedies(remedy("one", "layers"), remedy("two", "inputs"))
-    world = made(store, {"one": 0.2, "two": 0.1}, interrupt_at=16, interrupt=by)
+    world = made(store, {"one": 0.2, "two": 0.1}, HEALTHY, interrupt_at=16, interrupt=by)
     done = run(world, budget=40)
     assert signal.getsignal(by) is (signal.default_int_handler if by == signal.SIGINT else signal.SIG_DFL)
     assert (done.session.status, done.plan) == ("interrupted", change("one"))
@@ -558,3 +558,30 @@ def test_what_hurt_is_not_tried_again_on_top(store: Store, remedies: Given) -> N
     world = made(store, {"bad": -0.2, "good": 0.2})
     run(world, budget=40)
     assert sum("bad" in names(job.plan) for job in world.jobs) == 1
+
+
+def test_a_change_whose_run_is_still_sick_is_followed_up(store: Store, remedies: Given) -> None:
+    """Two faults that hide each other: neither remedy alone does much, both are confirmed as one change."""
+    remedies(remedy("one", "layers"), remedy("two", "inputs"))
+
+    def score(plan: Plan, seed: int) -> float:
+        return {0: 0.1, 1: 0.2, 2: 0.9}[len(plan.steps)] + noise(plan, seed)
+
+    def diagnosis(plan: Plan) -> Diagnosis:
+        return {0: diagnosed("one"), 1: diagnosed("two", rule="what was hidden")}.get(len(plan.steps), HEALTHY)
+
+    world = World(store, score, diagnosis)
+    done = run(world)
+    assert done.plan == change("one") + change("two")
+    assert [t.against for t in done.session.trials if t.kept] == [Plan()]
+
+
+def test_what_adds_nothing_is_not_composed(store: Store, remedies: Given) -> None:
+    """The run with the first remedy is still called sick, the second brings less than the noise: one is kept."""
+    remedies(remedy("one", "layers"), remedy("two", "inputs"))
+
+    def score(plan: Plan, seed: int) -> float:
+        return 0.5 + 0.2 * ("one" in names(plan)) + 0.001 * ("two" in names(plan)) + noise(Plan(), seed)
+
+    world = World(store, score, lambda plan: diagnosed("two", rule="imagined") if plan else diagnosed("one"))
+    assert run(world).plan == change("one")

@@ -22,10 +22,18 @@ from advisor.remedies import Remedy, check_plan, load_remedies
 
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """One change that was tried on top of what is kept. gain: on the screening seed, positive is better."""
+    """One change that was tried on top of what is kept.
+
+    gain:      on the screening seed, positive is better
+    promising: more than noise could explain
+    diagnosis, evidence: of its run; None where it did not come to its end
+    """
 
     change: Plan
     gain: float
+    promising: bool = False
+    diagnosis: Diagnosis | None = None
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,9 @@ class Setting:
 
 class Strategy(Protocol):
     """Proposes changes, one at a time."""
+
+    def follow_up(self, screened: Sequence[Screened]) -> Plan | None:
+        """A change that goes on from one that looked promising, before that is confirmed; None for none."""
 
     def ask(self, screened: Sequence[Screened]) -> Plan | None:
         """The next change, without what is kept; None when there is no more. `screened`: all of this stage so far."""

@@ -20,5 +20,8 @@ class Random:
         self._pool = whole_pool(setting)
         random.Random(len(setting.kept.steps)).shuffle(self._pool)
 
+    def follow_up(self, screened: Sequence[Screened]) -> Plan | None:  # noqa: ARG002  it tries one thing at a time
+        return None
+
     def ask(self, screened: Sequence[Screened]) -> Plan | None:  # noqa: ARG002  chance does not look
         return self._pool.pop() if self._pool else None

@@ -1,5 +1,8 @@
 """The diagnosis chooses: remedies of the leading cause first, one choice of each, then further choices of what helped.
 
+A promising change whose own run is not healthy is followed up before it is confirmed: the first remedy for what is left
+is added to it, so that a run with several faults is repaired as a whole.
+
 A finding's remedies come in the order of its rule, moved by what helped in earlier sessions. Where something is kept
 already, remedies that the first diagnosis asked for follow those of the present one. What is left of the budget goes
 to the search of `tpe` over all remedies, but only where the leading cause had a remedy: where it has none (data that
@@ -8,11 +11,15 @@ lack, a leak between the splits) turning other knobs would hide it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from advisor.plan import Plan
 from advisor.remedies import load_remedies
 from advisor.strategies import Screened, Setting, Strategy, choices, fits, tpe
+
+MOST_FOLLOWED = 2  # ways to go on from one change: its leading causes; more would be a search of their own
+LONGEST = 3  # remedies in one change: what is added on one seed alone is confirmed as a whole
 
 
 def build(setting: Setting) -> Strategy:
@@ -31,7 +38,30 @@ class Rules:
         answered = top is not None and any(r in self._waiting for r in top.remedies)
         self._may_search = not setting.repair and (setting.force or bool(setting.kept) or answered)
         self._asked: list[Plan] = []
+        self._followed: dict[str, list[Plan]] = {}
         self._search: Strategy | None = None
+
+    def follow_up(self, screened: Sequence[Screened]) -> Plan | None:
+        """The best change so far with one more remedy, where its run shows what is still wrong."""
+        hopeful = [s for s in screened if s.promising]
+        best = max(hopeful, key=lambda s: s.gain, default=None)
+        if best is None or best.diagnosis is None or best.evidence is None or self._setting.repair:
+            return None
+        followed = self._followed.setdefault(str(best.change), [])
+        if len(best.change.steps) >= LONGEST or len(followed) >= MOST_FOLLOWED:
+            return None
+        beneath = self._setting.kept.changed_by(best.change)
+        after = dataclasses.replace(
+            self._setting, kept=beneath, diagnosis=best.diagnosis, evidence=best.evidence, first=None
+        )
+        useless = [s.change for s in screened if s.gain <= 0]
+        for more in (plans[0] for plans in _candidates(after).values()):
+            change = best.change.changed_by(more)
+            if change not in self._asked and more not in useless:
+                self._asked.append(change)
+                followed.append(change)
+                return change
+        return None
 
     def ask(self, screened: Sequence[Screened]) -> Plan | None:
         while (change := self._next(screened)) is not None:

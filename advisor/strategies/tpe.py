@@ -31,6 +31,9 @@ class Tpe:
         self._told = 0
         self._study: Any = None
 
+    def follow_up(self, screened: Sequence[Screened]) -> Plan | None:  # noqa: ARG002  it tries one thing at a time
+        return None
+
     def ask(self, screened: Sequence[Screened]) -> Plan | None:
         tried = [s.change for s in screened]
         self._untried = [change for change in self._untried if change not in tried]
