@@ -41,6 +41,10 @@ class Budget:
     def charge(self, cost: float) -> None:
         self.spent += cost
 
+    def go_on_from(self, elapsed: float) -> None:
+        """The session had taken so long, in a process that is gone."""
+        self._began = self._clock() - elapsed
+
     def allows(self, cost: float, *, jobs: int = 1) -> bool:
         """Whether so many trainings still fit; `jobs` of them run at the same time."""
         if cost > self.left + ROUNDING:

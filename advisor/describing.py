@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, IterableDataset
 
 from advisor.errors import AdvisorError
+from advisor.processes import mark
 from advisor.record import LAUNCHER, Layer, RunInfo
 
 
@@ -74,6 +75,7 @@ def describe(
         device=str(parameter.device),
         host=socket.gethostname(),
         pid=os.getpid(),
+        process=mark(os.getpid()),
         launcher=int(launcher) if launcher.isdigit() else None,
         epochs=_length(iterable),
         metric=metric,

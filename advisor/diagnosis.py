@@ -25,6 +25,7 @@ class Diagnosis(BaseModel):
     findings: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
     reason: str = ""  # why not_enough_evidence; what "healthy" covered
+    unknown: str = ""  # what cannot be known of this run, beside the problems that were found
     clear: tuple[str, ...] = ()
     set_aside: tuple[tuple[str, str], ...] = ()  # (rule that fired, the surer one that it contradicts)
     not_applicable: tuple[tuple[str, str], ...] = ()  # (rule, what it lacked)
@@ -63,6 +64,7 @@ def diagnose(
         findings=tuple(findings),
         notes=tuple(f for f in fired if f.severity == "note"),
         reason=lack or _covered(evidence),
+        unknown=_unvalidated(evidence) if findings and evidence.epochs >= FEWEST_EPOCHS else "",
         clear=tuple(o.rule for o in outcomes if o.result == "clear"),
         set_aside=tuple(set_aside.items()),
         not_applicable=tuple((o.rule, o.missing or "") for o in outcomes if o.result == "not_applicable"),
@@ -126,15 +128,23 @@ def _lacks(evidence: Evidence, outcomes: Sequence[Outcome]) -> str:
         return "no training loss was seen: pass loss_fn= to advisor.watch, or wrap your own with advisor.loss"
     if evidence.epochs < FEWEST_EPOCHS:
         return f"{evidence.epochs} complete epoch(s): at least {FEWEST_EPOCHS} are needed to say where a curve goes"
-    own = evidence.info.metric  # what the user's loop measures itself
-    if not evidence.has("val_loss") and not evidence.has("val_score") and not (own and evidence.has(own)):
-        return (
-            "no validation was seen, so whether the model generalises cannot be known: pass val= to advisor.watch, "
-            "splitting a part off the training data (torch.utils.data.random_split) where there is none"
-        )
+    unvalidated = _unvalidated(evidence)
+    if unvalidated:
+        return unvalidated
     if not any(o.result == "clear" for o in outcomes):
         return "no rule could be asked"
     return _at_chance(evidence)
+
+
+def _unvalidated(evidence: Evidence) -> str:
+    """That nothing was validated, and what to do; "" where something was."""
+    own = evidence.info.metric  # what the user's loop measures itself
+    if evidence.has("val_loss") or evidence.has("val_score") or (own and evidence.has(own)):
+        return ""
+    return (
+        "no validation was seen, so whether the model generalises cannot be known: pass val= to advisor.watch, "
+        "splitting a part off the training data (torch.utils.data.random_split) where there is none"
+    )
 
 
 def _at_chance(evidence: Evidence) -> str:

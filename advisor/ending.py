@@ -8,12 +8,16 @@ import re
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+from functools import partial
+from pathlib import Path
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 from advisor.diagnosis import Diagnosis
+from advisor.errors import in_one_line, installed
 from advisor.record import Status
 from advisor.recording import Recorder
 
@@ -74,6 +78,48 @@ def how_left(frame: FrameType) -> Status:
     """
     instruction = dis.opname[frame.f_code.co_code[frame.f_lasti]] if frame.f_lasti >= 0 else ""
     return "stopped" if DROPS.match(instruction) else "failed"
+
+
+def left(frame: FrameType, signals: Signals, recorder: Recorder | None) -> Status:
+    """How a loop was left; by an exception: the record says where, and what it was, once it comes up uncaught.
+
+    The loop cannot see it: an iterator that is let go is told nothing. A notebook catches it, and the place remains.
+    recorder: None in a trial, whose executor is told
+    """
+    global _left
+    status: Status = "interrupted" if signals.interrupted else how_left(frame)
+    if status != "failed" or recorder is None:
+        return status
+    own: FrameType | None = frame
+    while own is not None and own.f_code.co_filename.startswith(installed()):  # a bar's, such as tqdm's
+        own = own.f_back
+    own = own or frame
+    where = f"{Path(own.f_code.co_filename).name}:{own.f_lineno}"
+    recorder.info = recorder.info.model_copy(update={"error": f"left by an exception ({where})"})
+    if _left is None:
+        sys.excepthook = partial(_uncaught, sys.excepthook)
+    _left = recorder, own.f_code, own.f_lineno
+    return status
+
+
+_left: tuple[Recorder, CodeType, int] | None = None  # the last loop that an exception has left
+
+
+def _uncaught(
+    before: Callable[..., object], kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """In the place of `sys.excepthook`: an exception that went through the loop's line is the one that left it."""
+    try:
+        if _left is not None:
+            recorder, code, line = _left
+            if any(frame.f_code is code and number == line for frame, number in traceback.walk_tb(trace)):
+                recorder.info = recorder.info.model_copy(update={"error": in_one_line(error.with_traceback(trace))})
+                recorder.flush(force=True)
+                if recorder.store is not None:
+                    recorder.store.close()
+    except Exception as ours:  # noqa: BLE001  the fence: the user's exception is what counts
+        recorder.problem("excepthook", ours)
+    before(kind, error, trace)
 
 
 def farewell(recorder: Recorder, diagnosis: Diagnosis | None, *, quiet: bool) -> None:

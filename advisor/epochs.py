@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 
 import torch
@@ -184,7 +184,7 @@ class Epochs:
         affordable = observer.sampling.affords(self._clean_cost, observer.elapsed)
         if again is None or not observer.capture.batches or not (last or live.epoch == 0 or affordable):
             return
-        began = perf_counter()
+        began = thread_time()
         try:
             with observer.paused():
                 limit = (
@@ -198,7 +198,7 @@ class Epochs:
         except Exception as error:  # noqa: BLE001  the fence: a model that cannot be called again is not called again
             live.recorder.problem("clean pass", error)
             observer.capture.batches.clear()
-        self._clean_cost = perf_counter() - began
+        self._clean_cost = thread_time() - began
         self._cleaned_at = live.epoch
 
     def _validate(self) -> None:

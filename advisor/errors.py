@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import sysconfig
+import traceback
+from functools import cache
+from pathlib import Path
 from typing import ClassVar
+
+LONGEST_LINE = 2000  # characters; what a pipe holds on every system is 4096 bytes
+OURS = (str(Path(__file__).parent), "<frozen runpy>")  # files whose frames say nothing about the user's program
 
 
 class AdvisorError(Exception):
@@ -54,3 +61,21 @@ def rebuilt(kind: str, what: str, context: str, hint: str) -> AdvisorError:
     """An error that was raised in another process."""
     kinds: dict[str, type[AdvisorError]] = {known.__name__: known for known in AdvisorError.__subclasses__()}
     return kinds.get(kind, AdvisorError)(what, context=context, hint=hint)
+
+
+def in_one_line(error: BaseException, more: str = "") -> str:
+    """`ValueError: what it says (train.py:12)`: the line is the innermost one that the user wrote.
+
+    more: put after what it says
+    """
+    line = f"{type(error).__name__}: {' '.join(str(error).split())}"[:LONGEST_LINE] + more
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(installed())] or list(frames)
+    return f"{line} ({Path(own[-1].filename).name}:{own[-1].lineno})" if own else line
+
+
+@cache
+def installed() -> tuple[str, ...]:
+    """How the paths begin of files that are not the user's program: ours, Python's and those of installed packages."""
+    paths = sysconfig.get_paths()
+    return (*OURS, *(paths[key] for key in ("stdlib", "purelib", "platlib")))

@@ -59,4 +59,12 @@ class Accepted:
     verdict: Verdict
 
 
-Event = RunDone | Diagnosed | BaselineDone | TrialStarted | TrialDone | Accepted
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """An interrupted session goes on; trainings: so many are known already, and told again as they are asked for."""
+
+    session: int
+    trainings: int
+
+
+Event = Resumed | RunDone | Diagnosed | BaselineDone | TrialStarted | TrialDone | Accepted

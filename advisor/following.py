@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from advisor.events import Accepted, BaselineDone, Diagnosed, Event, RunDone, TrialDone, TrialStarted
+from advisor.events import Accepted, BaselineDone, Diagnosed, Event, Resumed, RunDone, TrialDone, TrialStarted
 from advisor.report import load_report
 from advisor.report.rows import rows
 from advisor.report.text import WIDTH, render_text
@@ -52,6 +52,9 @@ class Follower:
 
     def __call__(self, event: Event) -> None:
         match event:
+            case Resumed():
+                done = f"{event.trainings} training{'s' * (event.trainings != 1)} that it had done are not repeated"
+                self._say(Text(f"going on with session {event.session}: {done}", style="bold"))
             case TrialStarted():
                 name = _name(event.number, event.stage, plan_text(event.plan))
                 self._bar.update(self._task, description=f"{name}  {_seeds(len(event.seeds))}")
@@ -112,6 +115,9 @@ def fix_shown(
     metric: str | None = None,
     plan_file: Path,
     force: bool = False,
+    resume: bool = False,
+    executor: str = "local",
+    gpus_per_trial: float | None = None,
     console: Console,
 ) -> FixSession:
     """Fix a script, shown as it happens, then its report; the session. Raises: AdvisorError."""
@@ -132,6 +138,9 @@ def fix_shown(
             report=False,
             plan_file=plan_file,
             force=force,
+            resume=resume,
+            executor=executor,
+            gpus_per_trial=gpus_per_trial,
             on_event=follower,
         )
     color = console.is_terminal

@@ -17,11 +17,13 @@ from advisor.diagnosis import Diagnosis
 from advisor.errors import AdvisorError
 from advisor.events import RunDone
 from advisor.evidence import Evidence
+from advisor.experience import experience
 from advisor.ledger import Ledger
 from advisor.metric import Metric, Result, result
 from advisor.plan import Plan
 from advisor.record import Record
 from advisor.remedies import load_remedies
+from advisor.resuming import Replay, noted, told_again
 from advisor.rulebook import Rule
 from advisor.session import Trial
 from advisor.store import Store
@@ -40,11 +42,16 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One training and its record. cost: in trainings of the baseline's length."""
+    """One training and its record.
+
+    cost: in trainings of the baseline's length
+    said: the diagnosis that it ended with, where the store has a later one
+    """
 
     ran: Ran
     record: Record | None
     cost: float
+    said: Diagnosis | None = None
 
     @property
     def pruned(self) -> bool:
@@ -109,24 +116,55 @@ class Laboratory:
         self.store, self.budget, self.ledger, self.jobs = store, budget, ledger, jobs
         self.rules, self.thresholds = rules, thresholds
         self.metric: Metric | None = None  # known after the first baseline
+        earlier = [(status, text) for number, status, text in store.session_documents() if number < ledger.id]
+        self.experience = experience(text for status, text in earlier if status != "running")
         self._executor = executor
+        self._past = Replay(ledger.session.trainings, ledger.session.seconds)
         self._known: dict[tuple[str, int], Measured] = {}
         self._baseline: Measured | None = None
 
     def train(self, jobs: Sequence[Job]) -> list[Measured]:
         """Run what is not known yet; everything that was asked for, in the order of `jobs`."""
         missing = [job for job in jobs if self.known(job.plan, job.seed) is None]
+        repeated = self._past.take(missing)
+        for job, training, cost in repeated:
+            self.budget.go_on_from(training.elapsed)
+            record = self.store.record(training.run) if training.run is not None else None
+            if record is not None and training.facts:
+                facts = {name: value for name, value in record.facts.items() if name in training.facts}
+                record = dataclasses.replace(record, facts=facts)
+            self._enter(Measured(told_again(training, job), record, training.cost, training.diagnosis), cost)
+        given = {id(job) for job, _, _ in repeated}
+        missing = [job for job in missing if id(job) not in given]
+        if missing and self._past.trainings:
+            self.budget.charge(self._past.rest())
+            self.budget.go_on_from(max(self.budget.elapsed, self._past.elapsed))
+            self._past.elapsed = 0.0
         for ran in self._executor.run(missing) if missing else ():
             record = self.store.record(ran.run) if ran.run is not None else None
             measured = Measured(ran, record, self._cost(ran, record))
-            if self._baseline is None:
-                self._baseline = measured
-                self.budget.training_seconds = ran.seconds
-            self._known[_key(ran.job.plan, ran.job.seed)] = measured
-            self.budget.charge(measured.cost)
-            self.ledger.update(spent=self.budget.spent, seconds=self.budget.elapsed)
-            self._tell(measured)
+            self._note(measured)
+            self._enter(measured, measured.cost)
         return [self._known[_key(job.plan, job.seed)] for job in jobs]
+
+    def _enter(self, measured: Measured, cost: float) -> None:
+        """Take what a training came to, and pay for it."""
+        job = measured.ran.job
+        if self._baseline is None:
+            self._baseline = measured
+            self.budget.training_seconds = measured.ran.seconds
+        self._known[_key(job.plan, job.seed)] = measured
+        self.budget.charge(cost)
+        self.ledger.update(spent=self.budget.spent, seconds=self.budget.elapsed)
+        self._tell(measured)
+
+    def _note(self, measured: Measured) -> None:
+        """Enter a training into the session's document, for a session that is interrupted and goes on."""
+        training = noted(measured.ran, measured.cost, self.budget.elapsed)
+        if self._baseline is None and measured.record is not None:
+            first = {"diagnosis": self.diagnosis(measured), "facts": tuple(measured.record.facts)}
+            training = training.model_copy(update=first)
+        self.ledger.update(trainings=(*self.ledger.session.trainings, training))
 
     def known(self, plan: Plan, seed: int) -> Measured | None:
         """The run of a plan on a seed; one that was stopped early is no measurement of it."""
@@ -189,6 +227,8 @@ class Laboratory:
 
     def diagnosis(self, measured: Measured) -> Diagnosis | None:
         """What `watch` said of a run at its end; None for a run that left none."""
+        if measured.said is not None:
+            return measured.said
         text = self.store.diagnosis(measured.ran.run) if measured.ran.run is not None else None
         return Diagnosis.model_validate_json(text) if text else None
 
@@ -196,24 +236,33 @@ class Laboratory:
         assert measured.record is not None  # asked of runs that came to their end
         return Evidence(measured.record)
 
-    def rival(self, plan: Plan, seed: int, noise: float) -> Rival | None:
-        """What a trial on this seed is stopped against: the second half of a plan's run, and a clear margin.
+    def rival(self, plan: Plan, seed: int, noise: float, *, since: float) -> Rival | None:
+        """What a trial on this seed is stopped against: a plan's run from a share of its length on, and a clear margin.
 
-        Many remedies slow the beginning down, so nothing is stopped before half of the run. Clear is twice the larger
-        of the spread over seeds and the spread between neighbouring epochs: about 5 % of harmless epochs lie below.
+        Clear is the larger of the spread over seeds and the spread between neighbouring epochs of the second half. On
+        the curves of nine programs no winner was lost that way (tests/bench/early_stop.py).
         """
         known = self.known(plan, seed)
         if known is None or known.record is None or self.metric is None:
             return None
         found = known.result(self.metric)
-        late = slice(len(found.values) // 2, None)
-        values = self.metric.sign * found.values[late]
-        if len(values) < 2 or not np.isfinite(values).all():
+        values = self.metric.sign * found.values
+        start, half = int(len(values) * since), len(values) // 2
+        if len(values) - start < 2 or not np.isfinite(values[start:]).all():
             return None
-        jitter = float(np.std(np.diff(values)))
-        scores = dict(zip(found.epochs[late].tolist(), values.tolist(), strict=True))
+        jitter = float(np.std(np.diff(values[half:]))) if len(values) - half > 1 else 0.0
+        scores = dict(zip(found.epochs[start:].tolist(), values[start:].tolist(), strict=True))
         own = known.record.info.metric == self.metric.name  # the run knows its mode better than the name does
-        return Rival(scores, 2 * max(noise, jitter), metric=None if own else self.metric.name)
+        return Rival(scores, max(noise, jitter), metric=None if own else self.metric.name)
+
+    def at_the_same_epoch(self, plan: Plan, seed: int, run: Measured) -> list[Result]:
+        """What a plan had reached on a seed when a run that was stopped early was stopped."""
+        (whole,) = self.results(plan, [seed])
+        stopped = run.result(whole.metric)
+        if not len(stopped.epochs):
+            return [whole]
+        until = whole.epochs <= stopped.epochs[-1]
+        return [dataclasses.replace(whole, final=float(whole.values[until][-1]) if until.any() else whole.final)]
 
     def _cost(self, ran: Ran, record: Record | None) -> float:
         """Optimizer steps against the baseline's; the share of its time for a run that never took one."""

@@ -12,12 +12,12 @@ from advisor.store import Store
 
 
 class Ledger:
-    """The session as it stands. `id` is that of the store."""
+    """The session as it stands. `id` is that of the store; a session that has one already goes on."""
 
     def __init__(self, store: Store, session: FixSession, on_event: Callable[[Event], None] | None = None) -> None:
         self._store = store
         self._on_event = on_event
-        number = store.save_session(session.model_dump_json(), session.status)
+        number = session.id or store.save_session(session.model_dump_json(), session.status)
         self.session = session.model_copy(update={"id": number})
         self._save()
 

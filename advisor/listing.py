@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from rich.text import Text
 from advisor.diagnosis import Diagnosis
 from advisor.errors import AdvisorError
 from advisor.metric import choose, result
+from advisor.processes import gone
 from advisor.record import Phase, RunInfo
 from advisor.report.wording import HOUR, MINUTE, clean, duration, number, plan_text, signed
 from advisor.session import FixSession
@@ -77,13 +76,11 @@ def list_runs(store: Store, *, every: bool = False) -> Listing:
     """The runs and sessions in a store. every: no limit, and the runs of fix sessions too."""
     infos = store.run_infos(trials=every)
     shown = infos if every else infos[-MOST_ROWS:]
-    sessions = [
-        FixSession.model_validate_json(text).model_copy(update={"id": session})
-        for session, _, text in store.session_documents()
-    ]
+    documents = store.session_documents()
+    sessions = [_read(store, number, text) for number, _, text in (documents if every else documents[-MOST_ROWS:])]
     return Listing(
         runs=tuple(_run(store, info, diagnosis) for info, diagnosis in shown),
-        sessions=tuple(map(_session, sessions if every else sessions[-MOST_ROWS:])),
+        sessions=tuple(map(_session, sessions)),
         hidden=len(infos) - len(shown),
     )
 
@@ -179,7 +176,7 @@ def _run(store: Store, info: RunInfo, diagnosis: str | None) -> Run:
     return Run(
         id=info.id,
         name=info.name,
-        status="died" if _is_gone(info) else info.status,
+        status="died" if info.status == "running" and gone(info.pid, info.host, info.process) else info.status,
         error=info.error,
         epochs=record.epochs_seen,
         planned=info.epochs,
@@ -190,6 +187,11 @@ def _run(store: Store, info: RunInfo, diagnosis: str | None) -> Run:
         started=info.started,
         session=info.session,
     )
+
+
+def _read(store: Store, number: int, document: str) -> FixSession:
+    session = FixSession.model_validate_json(document).model_copy(update={"id": number})
+    return session.seen(store.heard_of(number))
 
 
 def _session(session: FixSession) -> Session:
@@ -203,16 +205,3 @@ def _session(session: FixSession) -> Session:
         trials=sum(trial.stage != "baseline" for trial in session.trials),
         seconds=session.seconds,
     )
-
-
-def _is_gone(info: RunInfo) -> bool:
-    """Whether a run that never said its end can no longer say it: killed at once, or the machine went off."""
-    if info.status != "running" or info.pid <= 0 or info.host != socket.gethostname() or os.name != "posix":
-        return False
-    try:
-        os.kill(info.pid, 0)  # asks only
-    except ProcessLookupError:
-        return True
-    except OSError:  # it is somebody else's
-        return False
-    return False

@@ -132,16 +132,8 @@ def loss_call(name: str, function: Callable[..., Any], args: Any, kwargs: Any, v
     target = seen[1] if len(seen) > 1 else named.get("target")
     tensors = isinstance(output, Tensor), isinstance(target, Tensor)
     reduction = named.get("reduction") or getattr(computed, "reduction", None)
-    rest_args = args[2:]
     rest = {key: v for key, v in kwargs.items() if key not in ("input", "target")}
-
-    def again(outputs: Any, targets: Any) -> Any:
-        if isinstance(function, ChangedLoss):  # a plan may change the reduction in training only
-            *_, now = function.arguments((outputs, targets, *rest_args), rest)
-            again.reduction = now.get("reduction")  # type: ignore[attr-defined]
-        return function(outputs, targets, *rest_args, **rest)
-
-    again.reduction = reduction  # type: ignore[attr-defined]
+    again = ComputedAgain(function, args[2:], rest, reduction)
     return LossCall(
         name,
         mean_of(value, target if tensors[1] else None, output if tensors[0] else None, reduction),
@@ -150,6 +142,24 @@ def loss_call(name: str, function: Callable[..., Any], args: Any, kwargs: Any, v
         again,
         handed,
     )
+
+
+class ComputedAgain:
+    """A loss function with a call's further arguments, for other outputs and targets.
+
+    An object and no closure that knows itself: that would keep the arguments, and their graphs, until the next
+    collection of garbage.
+    """
+
+    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any], reduction: Any) -> None:
+        self.reduction = reduction
+        self._function, self._args, self._kwargs = function, args, kwargs
+
+    def __call__(self, outputs: Any, targets: Any) -> Any:
+        if isinstance(self._function, ChangedLoss):  # a plan may change the reduction in training only
+            *_, now = self._function.arguments((outputs, targets, *self._args), self._kwargs)
+            self.reduction = now.get("reduction")
+        return self._function(outputs, targets, *self._args, **self._kwargs)
 
 
 def _detached(value: Any) -> Tensor | None:

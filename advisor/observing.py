@@ -69,15 +69,15 @@ class Observer:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Not listening: our own passes are under way; their time is charged."""
+        """Not listening: our own passes are under way; their CPU time is charged."""
         self._paused += 1
-        began = perf_counter()
+        began = thread_time()
         try:
             yield
         finally:
             self._paused -= 1
             self._mark = perf_counter()
-            self.sampling.charge(self._mark - began)
+            self.sampling.charge(thread_time() - began)
 
     def end_epoch(self) -> None:
         """Settle what is open."""

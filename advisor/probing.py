@@ -5,7 +5,7 @@ those that train copies where a trial ordered them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import torch
@@ -45,9 +45,9 @@ class Probing:
     def _affordable(self, names: Sequence[str], observer: Observer) -> None:
         for name in names:
             if observer.sampling.probes(observer.elapsed):
-                began = perf_counter()
+                began = thread_time()
                 self._run(name, observer, self._live.model, torch.no_grad())
-                observer.sampling.charge_probe(perf_counter() - began)
+                observer.sampling.charge_probe(thread_time() - began)
 
     def _run(self, name: str, observer: Observer, model: nn.Module, mode: Any) -> None:
         """Fenced; a probe that raises is noted and says nothing."""

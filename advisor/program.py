@@ -90,7 +90,9 @@ class Program:
             text = inspect.getsource(inner if inspect.isroutine(inner) else type(inner))
         except (OSError, TypeError):
             code = getattr(inner, "__code__", None)
-            text = "" if code is None else f"{code.co_code!r} {code.co_names} {[c for c in code.co_consts if c != code]}"
+            text = (
+                "" if code is None else f"{code.co_code!r} {code.co_names} {[c for c in code.co_consts if c != code]}"
+            )
         return hashlib.sha256(text.encode()).hexdigest()
 
     def preload(self) -> None:

@@ -69,6 +69,7 @@ class RunInfo(BaseModel):
     device: str = "cpu"
     host: str = ""
     pid: int = 0
+    process: str = ""  # `processes.mark` of pid
     launcher: int | None = None  # pid of the `advisor run` that the run belongs to
     epochs: int | None = None  # as planned by the loop; None for an endless one
     step_based: bool = False  # the loop counts steps; an "epoch" below is then a window of steps

@@ -11,7 +11,6 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -63,8 +62,8 @@ def main(command: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001  the script's own, shown as Python shows it
-        ours = error.__traceback__
-        traceback.print_exception(error.with_traceback(ours.tb_next if ours is not None else None))
+        trace = error.__traceback__.tb_next if error.__traceback__ is not None else None  # without this frame
+        sys.excepthook(type(error), error.with_traceback(trace), trace)  # the script's own, where it has set one
         return 1
     return 0
 

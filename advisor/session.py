@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 from advisor.diagnosis import Diagnosis
 from advisor.plan import Plan
+from advisor.processes import gone
+from advisor.record import Status
 
+GONE = "its process is gone without a word: it was killed, or the machine went off"
 Kind = Literal["helped", "hurt", "no_difference", "no_effect", "inconclusive", "failed"]
 
 
@@ -58,6 +61,53 @@ class Trial(BaseModel):
     note: str = ""  # "stopped at epoch 11", "raised ValueError: …"
 
 
+class Start(BaseModel):
+    """What was asked of a session: a session that goes on later goes on with it.
+
+    fingerprint: of the program's source
+    metric:      as the user asked for it; None for the program's own
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    program: str  # absolute path of the script, or the function's name
+    fingerprint: str
+    arguments: tuple[str, ...] = ()
+    strategy: str = "rules"
+    metric: str | None = None
+    budget: float = 20.0
+    seconds: float | None = None
+    seeds: int = 5
+    force: bool = False
+
+
+class Training(BaseModel):
+    """One training as it ended, so that a session that goes on later need not repeat it.
+
+    plan, seed: what was trained; trial: for which row of the table
+    run:        in the store; None where `advisor.watch` was never reached
+    cost:       in trainings of the baseline's length
+    elapsed:    s since the session began
+    diagnosis, facts: of the first run alone, as they were before experiments added to them
+    """
+
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
+
+    trial: int
+    plan: Plan
+    seed: int
+    run: int | None
+    status: Status | Literal["no_watch", "crashed"]
+    error: str | None
+    seconds: float
+    start_seconds: float
+    cost: float
+    elapsed: float
+    ours: tuple[str, str, str, str] | None = None  # an AdvisorError: its kind, what, context and hint
+    diagnosis: Diagnosis | None = None
+    facts: tuple[str, ...] = ()
+
+
 class FixSession(BaseModel):
     """A session of `advisor fix`, complete or under way."""
 
@@ -82,3 +132,17 @@ class FixSession(BaseModel):
     plan_file: str | None = None
     advice: tuple[str, ...] = ()  # what cannot be done at run time, and what was not tried
     notes: tuple[str, ...] = ()
+    start: Start | None = None
+    trainings: tuple[Training, ...] = ()  # in the order in which they ended
+    host: str = ""
+    pid: int = 0
+    process: str = ""  # `processes.mark` of pid
+
+    def seen(self, heard: float | None) -> FixSession:
+        """As it is: one that says that it runs, and whose process is gone, was interrupted.
+
+        heard: s since 1970 at which it or a run of it was last written
+        """
+        if self.status != "running" or not gone(self.pid, self.host, self.process, heard=heard):
+            return self
+        return self.model_copy(update={"status": "interrupted", "notes": (*self.notes, GONE)})

@@ -13,7 +13,9 @@ from advisor.record import Json, Record, RunInfo, Series
 
 VERSION = 1
 DIGITS = 6  # significant decimal digits: about what float32 holds
-PRIVATE = {"script", "source", "source_hash", "command", "directory", "host", "pid", "started", "ended", "versions"}
+PRIVATE = {
+    "script", "source", "source_hash", "command", "directory", "host", "pid", "process", "started", "ended", "versions",
+}  # fmt: skip
 CLOCK = ("seconds", "samples_per_second", "memory")  # series that differ from run to run
 
 

@@ -186,6 +186,15 @@ class Store:
         with self._transaction() as connection:
             return [(int(i), str(status), str(document)) for i, status, document in connection.execute(query)]
 
+    def heard_of(self, session: int) -> float | None:
+        """When a session or one of its runs was last written, s since 1970; None for one that is not there."""
+        own = sa.select(sessions.c.updated.label("at")).where(sessions.c.id == session)
+        of_runs = sa.select(runs.c.updated.label("at")).where(runs.c.session == session)
+        both = sa.union_all(own, of_runs).subquery()
+        with self._transaction() as connection:
+            at = connection.execute(sa.select(sa.func.max(both.c.at))).scalar()
+        return None if at is None else float(at)
+
     def newest(self) -> tuple[str, int] | None:
         """("run" or "session", id) of what was written last."""
         with self._transaction() as connection:

@@ -88,6 +88,7 @@ def training_in_eval_mode(
         f"{reached:.0%} of the steps: {kinds} ({count} module{'s' if count != 1 else ''}) are off.",
         numbers=(Number(text=f"training steps in eval mode {reached:.0%}", value=reached, threshold=share),),
         confidence=0.97 if stuck else 0.8,  # from the first step on: now and then it is meant
+        metric="val_loss",
         first_step="Call model.train() at the start of each epoch, and again after each validation.",
         since=last + 1,
     )

@@ -7,7 +7,10 @@ import pytest
 
 from advisor.diagnosis import diagnose
 from advisor.evidence import Evidence
+from advisor.finding import Finding, Outcome
 from advisor.record import Phase, Record, RunInfo, Series, Status
+from advisor.report import RunReport
+from advisor.report.text import render_text
 
 
 def run(status: Status = "finished", epochs: int = 4, **series: Phase) -> Evidence:
@@ -38,3 +41,33 @@ def test_the_reason_comes_with_the_next_move(seen: Evidence, reason: str) -> Non
     diagnosis = diagnose(seen, {})
     assert diagnosis.status == "not_enough_evidence"
     assert diagnosis.reason.startswith(reason)
+
+
+class Always:
+    """Stands for a rule that fires."""
+
+    contradicts: tuple[str, ...] = ()
+
+    def run(self, evidence: Evidence, overrides: object) -> Outcome:
+        finding = Finding(message="It is broken.", numbers=(), confidence=0.9, rule="always")
+        return Outcome(rule="always", result="fired", finding=finding)
+
+
+@pytest.mark.parametrize(
+    ("seen", "says"),
+    [
+        (
+            run(train_loss="train", lr="step"),
+            "no validation was seen, so whether the model generalises cannot be known",
+        ),
+        (run(train_loss="train", val_loss="val", lr="step"), ""),
+        (run(epochs=1, train_loss="train", lr="step"), ""),
+    ],
+    ids=["no validation", "validation", "too early to tell"],
+)
+def test_missing_validation_is_said_beside_problems_too(seen: Evidence, says: str) -> None:
+    """Problems were found, and still nobody knows whether the model generalises: the report says so below them."""
+    diagnosis = diagnose(seen, {"always": Always()})  # type: ignore[dict-item]  # a stand-in
+    assert diagnosis.status == "problems"
+    assert diagnosis.unknown.partition(":")[0] == says
+    assert ("no validation was seen" in render_text(RunReport(Record(seen.info), diagnosis), 200)) == bool(says)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import itertools
 import os
 import signal
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -553,3 +555,26 @@ def test_a_loss_that_is_no_plain_function_is_left_alone(parts: Any, monkeypatch:
             step(model, optimizer, x, y)
     assert watch.record.info.task == "multiclass"
     assert functional.mse_loss is closed
+
+
+def test_no_graph_outlives_its_step() -> None:
+    """A loss with a third tensor of the model's leaves nothing behind that only a collection of garbage frees."""
+    model = nn.Linear(4, 4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    x = torch.randn(8, 4)
+    alive: list[weakref.ref[torch.Tensor]] = []
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in advisor.watch(range(3), model, optimizer, report=False):
+            for _ in range(10):
+                optimizer.zero_grad()
+                third = model(x + 2)
+                loss = functional.triplet_margin_loss(model(x), model(x + 1), third)
+                loss.backward()
+                optimizer.step()
+                alive.append(weakref.ref(third))
+        kept = sum(ref() is not None for ref in alive)
+    finally:
+        gc.enable()
+    assert kept <= 2  # the loop's own variable, and the loss that is computed again

@@ -27,16 +27,38 @@ from advisor.trial import Job, Program, Ran, run_here
 CHECK_EVERY = 1.0  # s; the end of a child is told by its pipe, this is for what a grandchild keeps open
 
 
+def build(
+    program: Program, store_url: str, *, jobs: int | None, time_limit: float | None, gpus_per_trial: float | None
+) -> LocalExecutor:
+    """One job a core by default. Raises: AdvisorError as `LocalExecutor` does, and for GPUs, not shared out here."""
+    if gpus_per_trial:
+        raise AdvisorError(
+            "the local executor does not share out GPUs: every trial sees all of them",
+            context="gpus_per_trial",
+            hint='use the ray executor for that: --executor ray, executor="ray"',
+        )
+    return LocalExecutor(program, store_url, jobs=jobs or os.cpu_count() or 1, time_limit=time_limit)
+
+
 class LocalExecutor:
     """Runs trials of a program as children of this process; leave it by `with` or `close`, which ends them all.
 
     jobs:       children at the same time; each gets its share of the cores
     time_limit: s after which a run is ended and counts as failed
+    threads:    of torch in each child; by default its share of the cores
 
     Raises: AdvisorError where the system cannot fork, or this process already holds a GPU, which no child could use.
     """
 
-    def __init__(self, program: Program, store_url: str, *, jobs: int = 1, time_limit: float | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        store_url: str,
+        *,
+        jobs: int = 1,
+        time_limit: float | None = None,
+        threads: int | None = None,
+    ) -> None:
         if not hasattr(os, "fork"):
             raise AdvisorError(
                 f"trials need a system that can fork a process, which {sys.platform} cannot",
@@ -53,7 +75,7 @@ class LocalExecutor:
         self._numbers = count(1)
         self._running: dict[int, Child] = {}  # by the descriptor of the pipe
         self._attributed: dict[int | None, set[int]] = {}  # session -> runs that belong to jobs that are done
-        self._threads = _threads(self.jobs)
+        self._threads = threads if threads is not None else _threads(self.jobs)
 
     def __enter__(self) -> LocalExecutor:
         return self

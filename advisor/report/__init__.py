@@ -9,12 +9,13 @@ A report opens without torch, pandas, scipy or scikit-learn.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
 from advisor.diagnosis import Diagnosis
 from advisor.errors import AdvisorError, StoreError
+from advisor.processes import gone
 from advisor.record import Record
 from advisor.session import FixSession, Trial
 from advisor.store import Store
@@ -67,13 +68,18 @@ def _run(store: Store, run: int) -> RunReport:
         diagnosis = Diagnosis.model_validate_json(text) if text else None
     except ValidationError as error:
         raise _other_version("the diagnosis", f"run {run}", error) from error
-    return RunReport(store.record(run), diagnosis)
+    record = store.record(run)
+    if record.info.status == "running" and gone(record.info.pid, record.info.host, record.info.process):
+        ended = record.info.model_copy(update={"status": "interrupted", "error": "its process is gone"})
+        record = replace(record, info=ended)
+    return RunReport(record, diagnosis)
 
 
 def _session(store: Store, number: int) -> SessionReport:
     document = store.session_document(number)
     try:
         session = FixSession.model_validate_json(document).model_copy(update={"id": number})
+        session = session.seen(store.heard_of(number))
     except ValidationError as error:
         raise _other_version("the document", f"session {number}", error) from error
     baseline = [trial for trial in session.trials if trial.stage == "baseline"]

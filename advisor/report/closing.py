@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
@@ -13,7 +14,7 @@ from advisor.diagnosis import Diagnosis
 from advisor.report.findings import label
 from advisor.report.heading import baseline_scores
 from advisor.report.wording import clean, duration, names, number, signed, spread
-from advisor.session import FixSession, Trial
+from advisor.session import FixSession, Start, Trial
 
 COLUMN = 10  # width of the labels "plan", "as code", "look"
 
@@ -45,13 +46,25 @@ def session_closing(session: FixSession) -> Iterator[RenderableType]:
 
 
 def session_plan(session: FixSession) -> Iterator[RenderableType]:
-    """Where the plan is and how to use it; nothing to use where none was accepted."""
+    """How to go on with it; where the plan is and how to use it; nothing to use where none was accepted."""
+    if session.status == "interrupted" and session.start is not None:
+        yield _Line("go on", clean(_resuming(session.command, session.start)))
     if session.plan:
         path = clean(session.plan_file or "")
         if path:
             yield _Line("plan", path)
             yield _Line("use it", f'advisor.watch(..., plan="{path}")')
     yield _Line("look", "advisor report")
+
+
+def _resuming(command: tuple[str, ...], start: Start) -> str:
+    """What to type to go on; a function has no command."""
+    if not command:
+        return "advisor.fix(..., resume=True)"
+    options = [] if start.strategy == "rules" else ["--strategy", start.strategy]
+    options += [] if start.metric is None else ["--metric", start.metric]
+    arguments = ["--", *command[1:]] if command[1:] else []
+    return shlex.join(["advisor", "fix", command[0], "--resume", *options, *arguments])
 
 
 def outcome(session: FixSession) -> Text:

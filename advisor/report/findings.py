@@ -99,9 +99,11 @@ def threshold(value: float) -> str:
 
 
 def asked(diagnosis: Diagnosis) -> Iterator[RenderableType]:
-    """ "58 rules: 2 fired, 51 clear, 5 not applicable (not seen: dead_units)", then what crashed."""
+    """ "58 rules: 2 fired, 51 clear, 5 not applicable (not seen: dead_units)", what cannot be known; what crashed."""
     missing = not_seen([lack for _, lack in diagnosis.not_applicable])
     yield Text(diagnosis.counts + (f" (not seen: {missing})" if missing else ""), style="dim")
+    if diagnosis.unknown:
+        yield Text(clean(diagnosis.unknown), style="yellow")
     for rule, error in diagnosis.crashed:
         yield Text(f"crashed: {clean(rule)}: {clean(error)}", style="yellow")
 
