@@ -7,12 +7,8 @@ kept, and compared with that; losers are stopped early.
 from __future__ import annotations
 
 import dataclasses
-import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from advisor import strategies
-from advisor.assignment import Rival
 from advisor.baseline import SCREEN, Baseline
 from advisor.confirming import MOST_LOOKS, confirm, price, seeds_of
 from advisor.diagnosis import Diagnosis
@@ -21,29 +17,13 @@ from advisor.evidence import Evidence
 from advisor.laboratory import Laboratory
 from advisor.metric import GAP
 from advisor.plan import Plan
-from advisor.remedies import load_remedies
-from advisor.session import Trial, Verdict
+from advisor.screening import Screening, Tried
+from advisor.session import Trial
 from advisor.strategies import Screened, Setting, Strategy
-from advisor.verdict import judge
-
-if TYPE_CHECKING:
-    from advisor.trial import Job
-
 
 REPAIRED = ("wiring", "data")  # kinds of rules whose fault a remedy takes away
-EARLIEST = 0.25  # of a run, before which no screening is stopped: what regularises begins slowly
 ADDED = 2.0  # standard deviations that one more remedy has to bring: by chance in one of 40 screenings
 CLEARLY = 3.0  # standard deviations of what is kept: by chance in one of 700 screenings
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """A change that was screened, and how it did. promising: more than the noise of what is kept could explain."""
-
-    number: int
-    change: Plan
-    gain: float
-    promising: bool
 
 
 def search(lab: Laboratory, first: Baseline, *, strategy: str, seeds: int, force: bool) -> Plan:
@@ -75,11 +55,9 @@ class _Stage:
     def __init__(self, lab: Laboratory, setting: Setting, strategy: Strategy, *, seeds: int) -> None:
         self._lab, self._kept, self._strategy, self._seeds = lab, setting.kept, strategy, seeds
         self._setting = setting
-        self._tried: list[Tried] = []
+        self._screening = Screening(lab, setting.kept, seeds=seeds)
         self._too_dear: set[str] = set()  # changes that were advised instead of tried
-        self.screened: list[Screened] = []
         self._confirmed: list[Plan] = []
-        self._noise = lab.noise(setting.kept)
         self._exhausted = False
         self._looks = 0  # at p values, for which the level pays
 
@@ -91,18 +69,14 @@ class _Stage:
             follow = self._strategy.follow_up(self.screened)
             if follow is not None:
                 if self._can_confirm(follow):
-                    self._screen(follow)
+                    self._screening.screen([follow])
                 continue
             repair = self._decisive()
             if repair is not None:
                 if self._confirm(repair):
                     return self._kept.changed_by(repair.change)
             elif self._may_screen():
-                change = self._strategy.ask(self.screened)
-                if change is None:
-                    self._exhausted = True
-                elif self._can_confirm(change):
-                    self._screen(change)
+                self._screening.screen(self._next_changes())
             else:
                 best = self._best()
                 if best is None:
@@ -110,104 +84,53 @@ class _Stage:
                 if self._confirm(best):
                     return self._kept.changed_by(best.change)
 
+    @property
+    def screened(self) -> list[Screened]:
+        return self._screening.screened
+
     def leftovers(self) -> tuple[Plan, ...]:
         """Changes that looked promising and were not confirmed, best first."""
-        rest = [t for t in self._tried if t.promising and t.change not in self._confirmed]
+        rest = [t for t in self._open() if t.promising]
         return tuple(t.change for t in sorted(rest, key=lambda t: -t.gain))
 
     # ----------------------------------------------------------------------------------------------------- screening
 
-    def _may_screen(self) -> bool:
+    def _next_changes(self) -> list[Plan]:
+        """As many as are trained at the same time, chosen before any of them is known."""
+        changes: list[Plan] = []
+        while len(changes) < self._lab.jobs and self._may_screen(beside=len(changes)):
+            change = self._strategy.ask(self.screened)
+            if change is None:
+                self._exhausted = True
+            elif self._can_confirm(change, beside=len(changes)):
+                changes.append(change)
+        return changes
+
+    def _may_screen(self, *, beside: int = 0) -> bool:
         """Whether a screening still fits beside the confirmation that follows it.
 
         Once something promising is found, a second screening and confirmation are held back too, for what is composed
-        with it.
+        with it. beside: screenings that are chosen and not yet paid for
         """
         if self._exhausted:
             return False
         one = self._lab.price(self._kept)
-        now = one if self._lab.known(self._kept, SCREEN) is not None else 2 * one
+        now = (1 + beside + (self._lab.known(self._kept, SCREEN) is None)) * one
         promising = [t for t in self._open() if t.promising]
         if not promising:
             return self._fits(now + one * self._confirmation_seeds())
         return self._fits(now + self._price(promising[0]) + one * (1 + self._seeds))
 
-    def _can_confirm(self, change: Plan) -> bool:
+    def _can_confirm(self, change: Plan, *, beside: int = 0) -> bool:
         """Whether a change could still be confirmed once it is screened; a longer one is advice where it cannot."""
         lab, cost = self._lab, self._lab.price(self._kept.changed_by(change))
-        needed = cost * (1 + self._confirmation_seeds())
+        needed = cost * (1 + self._confirmation_seeds()) + beside * lab.price(self._kept)
         if self._fits(needed):
             return True
         if cost > lab.price(self._kept) and str(change) not in self._too_dear:
             self._too_dear.add(str(change))
             lab.ledger.advise(f"{change} was not tried: to prove it takes a budget of {needed:.3g} trainings more")
         return False
-
-    def _screen(self, change: Plan) -> None:
-        from advisor.trial import Job
-
-        lab, kept = self._lab, self._kept
-        jobs: list[Job] = []
-        if lab.known(kept, SCREEN) is None:
-            jobs.append(Job(0, kept, SCREEN, lab.ledger.id))
-        lab.train(jobs)
-        plan = kept.changed_by(change)
-        number = lab.ledger.next_number()
-        trial = lab.ledger.start(Trial(number=number, plan=plan, stage="screen", seeds=(SCREEN,), against=kept))
-        (run,) = lab.train([Job(number, plan, SCREEN, lab.ledger.id, self._rival(change))])
-        assert lab.metric is not None  # set with the baseline
-        before, after = lab.results(kept, [SCREEN]), [run.result(lab.metric)]
-        if run.pruned:
-            before = lab.at_the_same_epoch(kept, SCREEN, run)
-        took = run.broken or run.took_effect()
-        verdict = judge(before, after, [SCREEN], lab.metric, noise=self._noise, took_effect=took)
-        note = f"stopped at epoch {run.epochs}" if run.pruned else "" if not run.broken else f"raised {run.error}"
-        if run.cannot_apply:
-            verdict = verdict.model_copy(update={"kind": "no_effect", "reason": run.cannot_apply})
-            note = run.cannot_apply
-            lab.ledger.advise(f"{change} cannot be applied here: {note}")
-        hopeful = verdict.gain > 0 and verdict.kind not in ("failed", "no_effect")
-        promising = hopeful and self._promising(verdict)
-        whole = promising and not run.pruned and not run.broken
-        said = (lab.diagnosis(run), lab.evidence(run)) if whole else (None, None)
-        self.screened.append(Screened(change, verdict.gain, promising, *said))
-        if hopeful:
-            self._tried.append(Tried(number, change, verdict.gain, promising))
-        lab.ledger.done(lab.row(trial, [run], note=note).model_copy(update={"verdict": verdict}))
-
-    def _rival(self, change: Plan) -> Rival | None:
-        """What the screening has to keep up with: the best run so far.
-
-        None for a change of the length: halfway through a longer run is no place to compare. A schedule may begin
-        slowly on purpose, so it is given half of the run.
-        """
-        parts = {part for step in change.steps for part in load_remedies()[step.remedy].changes}
-        if "epochs" in parts:
-            return None
-        return self._lab.rival(self._leader(), SCREEN, self._noise, since=0.5 if "schedule" in parts else EARLIEST)
-
-    def _leader(self) -> Plan:
-        """The best plan that has run to its end on the screening seed: what is kept, or a change on top of it."""
-        lab = self._lab
-        assert lab.metric is not None  # set with the baseline
-        kept = lab.known(self._kept, SCREEN)
-        best, leader = -math.inf, self._kept
-        for plan in (self._kept, *(self._kept.changed_by(t.change) for t in self._tried)):
-            run = lab.known(plan, SCREEN)
-            if run is None or run.broken or kept is None or run.epochs != kept.epochs:
-                continue
-            score = lab.metric.sign * run.result(lab.metric).final
-            if score > best:  # never a NaN
-                best, leader = score, plan
-        return leader
-
-    def _promising(self, verdict: Verdict) -> bool:
-        """Above the noise, or better than what is kept has been on any seed."""
-        lab = self._lab
-        assert lab.metric is not None  # set with the baseline
-        seeds = [s for s in range(SCREEN, self._seeds + 1) if lab.known(self._kept, s) is not None]
-        finals = [lab.metric.sign * r.final for r in lab.results(self._kept, seeds)]
-        return verdict.gain > self._noise or all(lab.metric.sign * verdict.plan[0] > value for value in finals)
 
     # ---------------------------------------------------------------------------------------------------- confirming
 
@@ -241,7 +164,12 @@ class _Stage:
             return None
         for tried in sorted(self._open(), key=self._worth, reverse=True):
             repairs = any(step.remedy in top.remedies for step in tried.change.steps)
-            if repairs and tried.promising and tried.gain > CLEARLY * self._noise and self._fits(self._price(tried)):
+            if (
+                repairs
+                and tried.promising
+                and tried.gain > CLEARLY * self._screening.noise
+                and self._fits(self._price(tried))
+            ):
                 return tried
         return None
 
@@ -264,10 +192,10 @@ class _Stage:
 
     def _worth(self, tried: Tried) -> float:
         """Its gain, less what chance may add for each remedy beyond the first."""
-        return tried.gain - ADDED * self._noise * (len(tried.change.steps) - 1)
+        return tried.gain - ADDED * self._screening.noise * (len(tried.change.steps) - 1)
 
     def _open(self) -> list[Tried]:
-        return [t for t in self._tried if t.change not in self._confirmed]
+        return [t for t in self._screening.tried if t.change not in self._confirmed]
 
     def _price(self, tried: Tried) -> float:
         return price(self._lab, self._kept.changed_by(tried.change), self._kept, self._confirmation_seeds())
