@@ -13,8 +13,8 @@ from advisor.diagnosis import Diagnosis, diagnose
 from advisor.errors import AdvisorError, ScriptError
 from advisor.events import BaselineDone, Diagnosed
 from advisor.evidence import Evidence
-from advisor.laboratory import Laboratory, Measured
-from advisor.metric import Metric, choose, guess_mode
+from advisor.laboratory import SCREEN, Laboratory, Measured
+from advisor.metric import MEANING, Metric, choose, guess_mode
 from advisor.plan import Plan
 from advisor.record import Record
 from advisor.remedies import load_remedies
@@ -23,8 +23,6 @@ from advisor.session import Trial
 
 if TYPE_CHECKING:
     from advisor.trial import Job, Ran
-
-SCREEN = 0  # the program's own seeds, not shifted: what the user sees
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +35,10 @@ class Baseline:
     metric: Metric
 
 
-def first_run(lab: Laboratory, *, metric: str | None, probes: Sequence[str]) -> Baseline:
+def first_run(lab: Laboratory, *, metric: str | None, probes: Sequence[str], fresh: Sequence[int]) -> Baseline:
     """Train once as the user does, with probes on copies.
+
+    fresh: seeds that the baseline is measured on next: as many as there is room for run beside it, and cost no time
 
     Raises: ScriptError where the program raised or never called `advisor.watch`; AdvisorError where nothing was
     measured that could be compared.
@@ -48,8 +48,9 @@ def first_run(lab: Laboratory, *, metric: str | None, probes: Sequence[str]) -> 
     trial = Trial(number=0, plan=Plan(), stage="baseline", seeds=(SCREEN,))
     lab.ledger.start(trial)
     first = Job(0, Plan(), SCREEN, lab.ledger.id, probes=tuple(probes))
-    beside = [Job(0, Plan(), seed, lab.ledger.id) for seed in range(1, lab.jobs) if lab.budget.allows(1 + seed)]
-    run = lab.train([first, *beside])[0]  # what runs beside it costs no time, and is asked for next
+    room = fresh[: lab.jobs - 1]
+    beside = [Job(0, Plan(), seed, lab.ledger.id) for i, seed in enumerate(room, start=2) if lab.budget.allows(i)]
+    run = lab.train([first, *beside])[0]
     if run.broken or run.record is None or run.ran.error:
         raise _script_error(run.ran)
     evidence = lab.evidence(run)
@@ -70,7 +71,9 @@ def on_fresh_seeds(lab: Laboratory, first: Baseline, seeds: Sequence[int]) -> No
     """
     from advisor.trial import Job
 
-    fitting = [seed for i, seed in enumerate(seeds, start=1) if lab.budget.allows(i, jobs=lab.jobs)]
+    missing = [seed for seed in seeds if lab.known(Plan(), seed) is None]
+    beyond = {seed for i, seed in enumerate(missing, start=1) if not lab.budget.allows(i, jobs=lab.jobs)}
+    fitting = [seed for seed in seeds if seed not in beyond]
     jobs: list[Job] = [Job(0, Plan(), seed, lab.ledger.id) for seed in fitting]
     runs = lab.train(jobs)
     if not runs:
@@ -157,7 +160,8 @@ def _doubts(metric: Metric, diagnosis: Diagnosis, record: Record, asked: str | N
         return [f"{top.rule} puts {usual} in doubt; it is the judge all the same, since it was asked for"]
     if metric.name != top.judge:
         return []
-    return [f"{usual} is not the judge here, since {top.rule} puts it in doubt: verdicts go by {metric.name}"]
+    what = f"{metric.name}, {MEANING[metric.name]}" if metric.name in MEANING else metric.name
+    return [f"{usual} is not the judge here, since {top.rule} puts it in doubt: verdicts go by {what}"]
 
 
 def _script_error(ran: Ran) -> AdvisorError:

@@ -53,7 +53,6 @@ class Epochs:
         self._behind = 0
         self._fixed = False
         self._step_based: bool | None = None
-        session._example = self._example
 
     # ------------------------------------------------------------------------------------------------ for watching
 
@@ -79,7 +78,7 @@ class Epochs:
         """The loop is over, whatever ended it."""
         observer, live = self._seen()
         for action in self.session.finish_actions:
-            action()
+            self._guarded("end of the plan", action)
         observer.end_epoch()
         if live.steps_in_epoch or observer.validations.happened:
             self._close(last=True)
@@ -249,17 +248,6 @@ class Epochs:
                 return evaluated(live.model(batch[0]), again.target(batch[1]), again, live.loss_name)
         return None
 
-    def _example(self) -> tuple[Any, Tensor | None] | None:
-        """One training batch, read through the data set and not through the loader."""
-        loader = self.session.train
-        if loader is None or isinstance(loader.dataset, IterableDataset):
-            return None
-        with untouched():
-            batch = next(iter(_sequential(loader)), None)
-        if isinstance(batch, tuple | list) and len(batch) > 1 and isinstance(batch[1], Tensor):
-            return batch[0], batch[1]
-        return (batch, None) if batch is not None else None
-
     # ------------------------------------------------------------------------------------------------------- inside
 
     def _seen(self) -> tuple[Observer, Live]:
@@ -276,6 +264,18 @@ class Epochs:
         """Steps of a window in a loop that counts steps."""
         planned = self.live.recorder.info.epochs
         return max(1, planned // WINDOWS) if planned else WINDOW
+
+
+def example_of(session: Session) -> tuple[Any, Tensor | None] | None:
+    """One training batch, read through the data set and not through the loader."""
+    loader = session.train
+    if loader is None or isinstance(loader.dataset, IterableDataset):
+        return None
+    with untouched():
+        batch = next(iter(_sequential(loader)), None)
+    if isinstance(batch, tuple | list) and len(batch) > 1 and isinstance(batch[1], Tensor):
+        return batch[0], batch[1]
+    return (batch, None) if batch is not None else None
 
 
 def _sequential(loader: DataLoader[Any]) -> DataLoader[Any]:

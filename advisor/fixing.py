@@ -77,7 +77,8 @@ def fix(
     executor:  who runs the trainings: "local" processes, "ray", or an object that gives one `Ran` for each `Job`
     gpus_per_trial: for the ray executor, may be a fraction; None for one each where there are any
     resume:    go on with the last session of this program that was interrupted, with the same arguments, strategy and
-               metric, and with the budget, seconds, seeds and force that it was begun with
+               metric; it tries what it would have tried, whatever `jobs` is now, and keeps the budget, seconds, seeds
+               and force that it was begun with
 
     Ctrl-C or SIGTERM ends it early: what was kept until then is returned, `fix.session.status` is "interrupted".
     Raises: AdvisorError; ScriptError where the unchanged program raises or never calls `advisor.watch`.
@@ -94,7 +95,7 @@ def fix(
     what, command = _program(program, arguments)
     asked = Start(
         program=what.where, fingerprint=what.fingerprint, arguments=command[1:], strategy=strategy, metric=metric,
-        budget=budget, seconds=seconds, seeds=seeds, force=force,
+        budget=budget, seconds=seconds, seeds=seeds, force=force, plan_file=str(path),
     )  # fmt: skip
     try:
         session = resumed(opened, asked) if resume else begun(what.name, command, asked)
@@ -105,7 +106,9 @@ def fix(
             if session.trainings:
                 ledger.tell(Resumed(session.id, len(session.trainings)))
             spending = Budget(start.budget, start.seconds)
-            lab = Laboratory(runs, opened, spending, ledger, jobs=at_once, rules=rules, thresholds=config.thresholds)
+            abreast = start.jobs or at_once
+            ledger.update(start=start.model_copy(update={"jobs": abreast}))
+            lab = Laboratory(runs, opened, spending, ledger, jobs=abreast, rules=rules, thresholds=config.thresholds)
             _session(lab, start, path)
         done = Fix(ledger.session, tuple(m.result(lab.metric) for m in lab.all_of(Plan()) if lab.metric is not None))
         if report:
@@ -121,9 +124,9 @@ def _session(lab: Laboratory, start: Start, path: Path) -> None:
     ledger = lab.ledger
     status = "finished"
     try:
-        first = first_run(lab, metric=start.metric, probes=known_probes())
+        fresh = range(1, start.seeds + 1)
+        first = first_run(lab, metric=start.metric, probes=known_probes(), fresh=fresh)
         if not _left_alone(lab, first, start.metric, force=start.force):
-            fresh = range(1, start.seeds + 1)
             on_fresh_seeds(lab, first, fresh)
             first = experiments(lab, first, fresh)
             for text in advice(first.diagnosis):
@@ -183,7 +186,12 @@ def _check(budget: float, seconds: float | None, seeds: int, strategy: str) -> N
             hint="fewer than five matched seeds cannot reach p <= 0.05, whatever they show",
         )
     if not budget >= 1 or (seconds is not None and not seconds > 0):
-        raise AdvisorError("expected a budget of one training at least and more than 0 s", context="budget, seconds")
+        limit = "" if seconds is None else f" and {seconds:g} s"
+        raise AdvisorError(
+            f"expected a budget of one training at least and more than 0 s, found {budget:g} trainings{limit}",
+            context="budget, seconds",
+            hint="a diagnosis takes one training, five other seeds five, and a remedy six: 20 is usual",
+        )
     if strategy not in known_strategies():
         raise AdvisorError(
             f"there is no strategy {strategy!r}", context="strategy", hint=f"use one of {', '.join(known_strategies())}"

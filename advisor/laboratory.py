@@ -31,6 +31,7 @@ from advisor.store import Store
 if TYPE_CHECKING:
     from advisor.trial import Job, Ran
 
+SCREEN = 0  # the program's own seeds, not shifted: what the user sees
 COMPLETE = ("finished", "stopped")  # the loop came to the end that it wanted
 
 
@@ -150,7 +151,7 @@ class Laboratory:
     def _enter(self, measured: Measured, cost: float) -> None:
         """Take what a training came to, and pay for it."""
         job = measured.ran.job
-        if self._baseline is None:
+        if _opens(job):
             self._baseline = measured
             self.budget.training_seconds = measured.ran.seconds
         self._known[_key(job.plan, job.seed)] = measured
@@ -161,7 +162,7 @@ class Laboratory:
     def _note(self, measured: Measured) -> None:
         """Enter a training into the session's document, for a session that is interrupted and goes on."""
         training = noted(measured.ran, measured.cost, self.budget.elapsed)
-        if self._baseline is None and measured.record is not None:
+        if _opens(measured.ran.job) and measured.record is not None:
             first = {"diagnosis": self.diagnosis(measured), "facts": tuple(measured.record.facts)}
             training = training.model_copy(update=first)
         self.ledger.update(trainings=(*self.ledger.session.trainings, training))
@@ -213,14 +214,15 @@ class Laboratory:
         """A trial with what its runs came to."""
         first, metric = self._baseline, self.metric
         took = fmean(m.seconds for m in runs)
-        whole = first is not None and first.seconds > 0 and first.epochs > 0
+        plain = [m.seconds for m in self.all_of(Plan()) if m is not first and not m.broken]  # without its probes
+        usual = fmean(plain) if plain else first.seconds if first is not None else 0.0
         return trial.model_copy(
             update={
                 "seeds": tuple(m.ran.job.seed for m in runs),
                 "scores": tuple(m.result(metric).final for m in runs) if metric is not None else (),
                 "runs": tuple(m.ran.run for m in runs if m.ran.run is not None),
-                "cost": took / first.seconds if first is not None and whole else None,
-                "epochs_cost": fmean(m.epochs for m in runs) / first.epochs if first is not None and whole else None,
+                "cost": took / usual if usual > 0 else None,
+                "epochs_cost": fmean(m.epochs for m in runs) / first.epochs if first and first.epochs else None,
                 "note": note,
             }
         )
@@ -265,12 +267,17 @@ class Laboratory:
         return [dataclasses.replace(whole, final=float(whole.values[until][-1]) if until.any() else whole.final)]
 
     def _cost(self, ran: Ran, record: Record | None) -> float:
-        """Optimizer steps against the baseline's; the share of its time for a run that never took one."""
+        """Epochs against the baseline's, since a plan may change the steps of one; optimizer steps where a loop counts
+        them; the share of its time for a run that came to neither.
+        """
         first = self._baseline
         if first is None or first.record is None:
             return 1.0
-        if record is not None and record.last_step and first.record.last_step:
-            return record.last_step / first.record.last_step
+        whole = first.record
+        if record is not None and not whole.info.step_based and record.epochs_seen and whole.epochs_seen:
+            return record.epochs_seen / whole.epochs_seen
+        if record is not None and record.last_step and whole.last_step:
+            return record.last_step / whole.last_step
         return min(1.0, ran.seconds / first.ran.seconds) if first.ran.seconds > 0 else 1.0
 
     def _tell(self, measured: Measured) -> None:
@@ -280,6 +287,11 @@ class Laboratory:
         self.ledger.tell(
             RunDone(job.number, job.plan, job.seed, shown, measured.seconds, budget.spent, budget.trainings)
         )
+
+
+def _opens(job: Job) -> bool:
+    """Whether it is the first run of a session: what all others are measured in, also where one beside it ends before."""
+    return not job.plan and job.seed == SCREEN
 
 
 def _key(plan: Plan, seed: int) -> tuple[str, int]:

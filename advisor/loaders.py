@@ -7,6 +7,7 @@ loader shuffles. Where that leaves a doubt nothing is said.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -17,9 +18,10 @@ from typing import Any
 from torch.utils.data import DataLoader, SequentialSampler
 
 Loader = DataLoader[Any]
-TRAINS = re.compile(r"(^|_)(train|tr|trn)", re.IGNORECASE)
-VALIDATES = re.compile(r"(^|_)(val|valid|dev|test|eval|holdout|te)", re.IGNORECASE)
-PACKAGE = str(Path(__file__).parent)
+ALONE = r"(?=$|_|\d|loader|iter|data|set|dl)"  # a short word begins many others: "text", "device", "values", "transformed"
+TRAINS = re.compile(rf"(^|_)(train|(tr|trn){ALONE})", re.IGNORECASE)
+VALIDATES = re.compile(rf"(^|_)(valid|test|eval|holdout|(val|va|dev|te){ALONE})", re.IGNORECASE)
+PACKAGE = str(Path(__file__).parent) + os.sep
 
 
 def loaders_near() -> tuple[Loader | None, Loader | None]:

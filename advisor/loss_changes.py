@@ -85,6 +85,12 @@ def as_computed(name: str, function: Any, args: Any, kwargs: Any) -> tuple[str, 
     return name, function, args, kwargs
 
 
+def own_module(loss_fn: object) -> nn.Module | None:
+    """A loss of the user's own that is a module; None for one of torch's, and for a function."""
+    own = isinstance(loss_fn, nn.Module) and type(loss_fn).__module__ != nn.modules.loss.__name__
+    return loss_fn if own else None  # type: ignore[return-value]  # it is one
+
+
 def hook_loss_fn(loss_fn: nn.Module, changes: Sequence[LossChange]) -> Callable[[], None]:
     """Let changes act on a loss of the user's own; returns what ends that.
 

@@ -23,6 +23,14 @@ BY_DEFAULT: tuple[tuple[str, Mode], ...] = (
 FALLING = ("loss", "error", "gap", "mse", "mae", "rmse", "perplexity", "nll", "wer", "cer")  # names of what should fall
 SUGGESTIONS = 3  # names offered for one that is not there
 GAP = "val_gap"  # how far the loop's own score lies from ours: to be closed, which says nothing of how good a model is
+MEANING = {  # of the numbers that a rule names as the judge: who reads the verdict never asked for them
+    GAP: "how far the score that the loop computes lies from the one that advisor computes of the same model, in eval "
+    "mode and without samples that the training data hold too; 0 where they agree: it says whether the score can be "
+    "trusted, not how good the model is",
+    "val_balanced_accuracy": "the mean of the accuracies within each class, where a class of few samples counts as "
+    "much as one of many",
+    "independent_unpadded_accuracy": "the accuracy on real targets alone, without those that only fill up a batch",
+}
 LAST_EPOCHS = (
     3  # averaged into the final score, so that one bad last epoch does not decide (EVIDENCE: use the last few)
 )

@@ -29,6 +29,7 @@ def is_distributed() -> bool:
 def check_plan_fits(session: Session) -> None:
     """Raises: CannotApply where a remedy would decide by a score that only rank 0 knows."""
     if is_distributed() and session.decides_by_score:
+        session.leave()
         raise CannotApply(
             "a remedy of this plan acts on the epoch's score, which only rank 0 measures",
             context="plan in a distributed run",
@@ -53,8 +54,11 @@ def acting(session: Session, items: Iterator[T]) -> Iterator[T]:
     finally:
         handle.remove()
         taps.leave(follower)
-        for action in (*session.finish_actions, *session.leave_actions):
-            action()
+        try:
+            for action in session.finish_actions:
+                action()
+        finally:
+            session.leave()
 
 
 class _Follower:

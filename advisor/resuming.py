@@ -124,10 +124,12 @@ def told_again(training: Training, job: Job) -> Ran:
 
 
 def _usable(session: FixSession) -> tuple[Training, ...]:
-    """Without those that were killed, maybe by what ended the session, and without the one that it failed with."""
-    kept = list(session.trainings)
-    if session.status == "failed" and kept and kept[-1].error:
-        kept.pop()
+    """Without those that were killed, maybe by what ended the session, and without those that it failed with.
+
+    A session fails where the unchanged program raises; runs of it beside the first may have ended after that one.
+    """
+    failed = session.status == "failed"
+    kept = [training for training in session.trainings if not (failed and training.error and not training.plan)]
     return tuple(training for training in kept if training.status != "crashed")
 
 

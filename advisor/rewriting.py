@@ -11,6 +11,7 @@ from advisor import plan_file as files
 from advisor.errors import AdvisorError, PlanError
 from advisor.patching import Patch, backups, make_patch
 from advisor.plan import Plan
+from advisor.remedies import check_plan
 
 
 def patch_shown(
@@ -22,6 +23,7 @@ def patch_shown(
 
     Raises: PlanError where no step can be written; AdvisorError.
     """
+    check_plan(plan, str(plan_file))
     backups.check_new(script, plan)
     rest = plan_file.with_name(f"{plan_file.stem}-rest{plan_file.suffix}")
     if write:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import dataclasses
 
 from advisor import strategies
-from advisor.baseline import SCREEN, Baseline
+from advisor.baseline import Baseline
 from advisor.confirming import MOST_LOOKS, confirm, price, seeds_of
 from advisor.diagnosis import Diagnosis
 from advisor.events import Accepted, Diagnosed
 from advisor.evidence import Evidence
-from advisor.laboratory import Laboratory
+from advisor.laboratory import SCREEN, Laboratory
 from advisor.metric import GAP
 from advisor.plan import Plan
 from advisor.screening import Screening, Tried

@@ -66,6 +66,8 @@ class Start(BaseModel):
 
     fingerprint: of the program's source
     metric:      as the user asked for it; None for the program's own
+    jobs:        trainings that were chosen at the same time, which decides what was tried; None before that is known
+    plan_file:   where the accepted plan goes
     """
 
     model_config = ConfigDict(frozen=True)
@@ -79,6 +81,8 @@ class Start(BaseModel):
     seconds: float | None = None
     seeds: int = 5
     force: bool = False
+    jobs: int | None = None
+    plan_file: str = "advisor-plan.toml"
 
 
 class Training(BaseModel):

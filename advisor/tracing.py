@@ -7,6 +7,7 @@ frames are looked at, nothing is called that the script does not call, and no ra
 
 from __future__ import annotations
 
+import os
 import sys
 import weakref
 from collections import Counter
@@ -27,7 +28,7 @@ from advisor.record import Json
 from advisor.remedies import Session
 from advisor.replacing import packages, replaced
 
-OURS = str(Path(__file__).parent)
+OURS = str(Path(__file__).parent) + os.sep
 # our own frames between the user's and torch's; any other means that we act and not the script
 PASSING = {str(Path(__file__).with_name(f"{name}.py")) for name in ("tracing", "taps", "watching")}
 

@@ -19,7 +19,7 @@ from advisor import assignment, ending, ranks, taps, tracing
 from advisor.config import load_config, rules_in_force
 from advisor.describing import check_arguments, describe, layer_info
 from advisor.diagnosis import Diagnosis, diagnose
-from advisor.epochs import Epochs
+from advisor.epochs import Epochs, example_of
 from advisor.errors import AdvisorError
 from advisor.evidence import Evidence
 from advisor.fence import unwrapped
@@ -105,23 +105,20 @@ class Watch(Generic[T]):
         self._orders = assignment.current()
         self._plan = plan + (self._orders.plan if self._orders else Plan())
         check_plan(self._plan)
+        self._told = train if isinstance(train, DataLoader) else None, val if isinstance(val, DataLoader) else None
+        near = loaders_near() if self._plan else (None, None)
+        # by identity: the truth of a loader is its length, which a stream lacks
+        loaders = [found if given is None else given for given, found in zip(self._told, near, strict=True)]
         self._session = Session(
-            unwrapped(model),
-            optimizers,
-            schedulers,
-            loss_fn,
-            train if isinstance(train, DataLoader) else None,
-            val if isinstance(val, DataLoader) else None,
-            info.epochs,
-            info.step_based,
+            unwrapped(model), optimizers, schedulers, loss_fn, *loaders, info.epochs, step_based=info.step_based
         )
+        self._session._example = lambda: example_of(self._session)
         self._info = info.model_copy(update={"plan": self._plan.model_dump(mode="json") if self._plan else None})
         self._recorder: Recorder | None = None
         self._observer: Observer | None = None
         self._epochs: Epochs | None = None
         self._diagnosis: Diagnosis | None = None
         self._begun = False
-        self._near = loaders_near() if self._plan else (None, None)
         tracing.called("watch")
 
     def __len__(self) -> int:
@@ -209,11 +206,8 @@ class Watch(Generic[T]):
         model = self._session.model
         initial = copy.deepcopy(model) if orders is not None and orders.probes else None
         live = Live(model, self._session.optimizers, layers_of(model), recorder)
-        live.step, live.train, live.val = 1, self._session.train, self._session.val
+        live.step, (live.train, live.val) = 1, self._told
         live.schedulers, live.skipped_steps = self._session.schedulers, self._session.skipped_steps
-        near_train, near_val = self._near  # by identity: the truth of a loader is its length, which a stream lacks
-        self._session.train = near_train if self._session.train is None else self._session.train
-        self._session.val = near_val if self._session.val is None else self._session.val
         self._epochs = Epochs(live, self._session, initial, orders)
         try:
             apply_plan(self._plan, self._session)
@@ -272,12 +266,13 @@ class Watch(Generic[T]):
         observer.detach()
         recorder.info = recorder.info.model_copy(update={"status": status, "ended": time.time()})
         try:
-            epochs.finish()
-            for key, value in {**self._session.facts, **tracing.call_sites(self._session)}.items():
-                recorder.fact(key, value)
-            recorder.settle()
-            for action in self._session.leave_actions:
-                action()
+            try:
+                epochs.finish()
+                for key, value in {**self._session.facts, **tracing.call_sites(self._session)}.items():
+                    recorder.fact(key, value)
+                recorder.settle()
+            finally:
+                self._session.leave()
         except Exception as error:  # noqa: BLE001  the fence
             recorder.problem("end", error)
         text = ""

@@ -78,7 +78,7 @@ def bad_initialization(
     alike: Annotated[
         float, Measured("at least 0.5 over fixtures/healthy; 0 in fixtures/bad_initialization/faulty.py")
     ] = 1e-3,
-    large: Annotated[float, Convention("seven times He's 1.4: no published scheme comes near")] = 10.0,
+    large: Annotated[float, Convention("seven times the 1.4 of He et al.: far from the common schemes")] = 10.0,
     small: Annotated[float, Convention("a fiftieth of PyTorch's own 0.58, in each of the layers")] = 0.01,
     first: Annotated[float, Cited("TheDeepChecker: twice the loss of guessing, a deviation of 100 %")] = 2.0,
     fit: Annotated[float, Convention("half of the way from guessing to perfect: it did no harm")] = 0.5,

@@ -41,7 +41,7 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-from advisor import Cited, Convention, Evidence, Finding, Number, rule
+from advisor import Convention, Evidence, Finding, Number, rule
 from advisor.evidence import Missing
 from advisor.metric import guess_mode
 from advisor.progress import end
@@ -72,7 +72,7 @@ def data_scarcity(
     run: Evidence,
     *,
     clear: Annotated[float, Convention("two standard deviations of the extrapolated gain")] = 2.0,
-    share: Annotated[float, Cited("Hestness et al., 2017: a doubling takes away 5 % to 22 % of the error")] = 0.1,
+    share: Annotated[float, Convention("within the 5 % to 22 % of a doubling, by Hestness et al., 2017")] = 0.1,
     least: Annotated[float, Convention("one point of the score: less is not worth collecting data for")] = 0.01,
     fit: Annotated[float, Convention("half of the validation error: the rest is not a matter of more data")] = 0.5,
     closes: Annotated[

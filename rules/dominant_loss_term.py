@@ -28,8 +28,8 @@ that cannot be learned stays at its best constant answer beside any other term.
 - Kendall, Gal and Cipolla, Multi-Task Learning Using Uncertainty to Weigh Losses for Scene Geometry and Semantics,
   CVPR 2018: performance depends strongly on the relative weighting of the tasks' losses.
   https://arxiv.org/abs/1705.07115
-- Isola et al., Image-to-Image Translation with Conditional Adversarial Networks, CVPR 2017: a weight of 100 for one
-  term, by choice. https://arxiv.org/abs/1611.07004
+- Isola et al., Image-to-Image Translation with Conditional Adversarial Networks, CVPR 2017: the L1 term has a
+  weight of 100, by choice. https://arxiv.org/abs/1611.07004
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from typing import Annotated
 
 import numpy as np
 
-from advisor import Cited, Convention, Evidence, Finding, Number, rule
+from advisor import Convention, Evidence, Finding, Number, rule
 from advisor.progress import PART, Values, evenly
 
 
@@ -64,7 +64,7 @@ def dominant_loss_term(
     run: Evidence,
     *,
     ratio: Annotated[
-        float, Cited("Isola et al., 2017: a term 100 times weightier is a choice; beyond, rarely")
+        float, Convention("a weight of 100 is still chosen on purpose, as by Isola et al., 2017: the limit is there")
     ] = 100.0,
     mostly: Annotated[float, Convention("of the run: more than half of it")] = 0.5,
     learned: Annotated[float, Convention("a quarter of the way from the best constant answer to 0")] = 0.25,

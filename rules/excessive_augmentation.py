@@ -27,7 +27,7 @@ the inputs cannot be compared and are left out.
 ## References
 
 - Shorten and Khoshgoftaar, A survey on Image Data Augmentation for Deep Learning, 2019: the safety of an augmentation
-  is its likelihood of preserving the label; rotations and flips are not safe for digits such as 6 and 9.
+  is its likelihood of preserving the label; flips do not preserve it for digits, as in MNIST and SVHN.
   https://doi.org/10.1186/s40537-019-0197-0
 """
 

@@ -31,8 +31,8 @@ are the least, the estimate is rough.
 
 - Pleiss et al., Identifying Mislabeled Data using the Area Under the Margin Ranking, NeurIPS 2020.
   https://arxiv.org/abs/2001.10528
-- Northcutt et al., Pervasive Label Errors in Test Sets Destabilize Machine Learning Benchmarks, 2021: at least 3.3 %
-  of labels are wrong on average over ten common test sets. https://arxiv.org/abs/2103.14749
+- Northcutt et al., Pervasive Label Errors in Test Sets Destabilize Machine Learning Benchmarks, 2021: on average
+  an estimated 3.3 % or more of the labels of ten common test sets are wrong. https://arxiv.org/abs/2103.14749
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from typing import Annotated
 
 import numpy as np
 
-from advisor import Cited, Convention, Evidence, Finding, Number, rule
+from advisor import Convention, Evidence, Finding, Number, rule
 from advisor.progress import is_finite
 
 SAME = 0.7  # of the samples of an epoch were in the one before: below, training data are augmented, if only by flips
@@ -58,7 +58,7 @@ def label_noise(
     run: Evidence,
     *,
     some: Annotated[
-        float, Cited("Northcutt et al., 2021: 3.3 % are usual; three times as many are worth a look")
+        float, Convention("three times the 3.3 % that Northcutt et al., 2021, found on average, at the least")
     ] = 0.1,
     many: Annotated[float, Convention("a fifth: at most four labels in five can be right")] = 0.2,
     general: Annotated[float, Convention("half of the way from guessing: what does not generalise cannot judge")] = 0.5,

@@ -79,7 +79,7 @@ def learning_rate_too_low(
     run: Evidence,
     *,
     small: Annotated[float, Cited("TheDeepChecker, settings.yaml: low_updates_min_thresh -4 (log10)")] = 1e-4,
-    long: Annotated[float, Cited("CS231n: about 1e-3; ten times that is long")] = 1e-2,
+    long: Annotated[float, Convention("ten times the 1e-3 that CS231n says is about right")] = 1e-2,
     left: Annotated[float, Convention("half of the way: what is nearly done needs no longer steps")] = 0.5,
     fit: Annotated[float, Convention("half of the way from guessing to perfect: a model that needed no steps")] = 0.5,
     barely: Annotated[

@@ -28,7 +28,8 @@ Under 16 bits without a `GradScaler` a gradient overflows at an ordinary loss; t
 
 ## References
 
-- PyTorch, issue 23395: the gradient of `torch.where` is NaN where the other branch has an infinite one.
+- PyTorch, issue 23395: the gradient of `torch.where` is wrong where that of the branch that was not taken is infinite
+  or NaN.
   https://github.com/pytorch/pytorch/issues/23395
 - PyTorch, `torch.autograd.detect_anomaly`: names the forward operation whose backward made the first NaN.
   https://docs.pytorch.org/docs/stable/autograd.html

@@ -25,9 +25,9 @@ purpose (a curriculum, a growing penalty) rises by design.
 
 ## References
 
-- AutoTrainer (Zhang et al., ICSE 2021), monitor.py, ol_judge: maxima and minima apart by a threshold in more than a
-  fifth to a quarter of the epochs. https://github.com/shiningrain/AUTOTRAINER
-- Stanford CS231n, Neural Networks 3, Loss function: its wiggle and the learning rate.
+- AutoTrainer (Zhang et al., ICSE 2021), monitor.py, ol_judge: maxima and minima of the accuracy apart by a threshold
+  in a quarter of the epochs or more. https://github.com/shiningrain/AUTOTRAINER
+- Stanford CS231n, Neural Networks 3, Loss function: its wiggle, the batch size and the learning rate.
   https://cs231n.github.io/neural-networks-3/#loss
 """
 

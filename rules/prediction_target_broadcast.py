@@ -23,8 +23,8 @@ taken for a mistake; written otherwise it is.
 
 ## References
 
-- PyTorch, functional.mse_loss warns: "Using a target size that is different to the input size. This will likely lead
-  to incorrect results due to broadcasting."
+- PyTorch, functional.mse_loss, warns of a target size that is different to the input size: "This will likely lead to
+  incorrect results due to broadcasting."
   https://github.com/pytorch/pytorch/blob/main/torch/nn/functional.py
 - PyTorch, Broadcasting semantics. https://docs.pytorch.org/docs/stable/notes/broadcasting.html
 """

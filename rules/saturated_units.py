@@ -25,11 +25,12 @@ other origin, units that are binary on purpose stand accused.
 
 ## References
 
-- Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010: saturation
-  of the top layers stops learning for a long time. https://proceedings.mlr.press/v9/glorot10a.html
+- Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010: sigmoid
+  units of the top hidden layer saturate, and come out of it slowly, which explains plateaus.
+  https://proceedings.mlr.press/v9/glorot10a.html
 - Rakitianskaia and Engelbrecht, Measuring Saturation in Neural Networks, IEEE SSCI 2015: outputs near the asymptotic
   ends of bounded activations. https://doi.org/10.1109/SSCI.2015.202
-- TheDeepChecker (Ben Braiek and Khomh, 2023): more than half of the neurons saturated.
+- TheDeepChecker (Ben Braiek and Khomh, 2023), settings.yaml, Activation.Saturation: more than half of the neurons.
   https://github.com/thedeepchecker/thedeepchecker
 """
 

@@ -24,7 +24,7 @@ softmax in the middle of a model, as in attention, is not looked at.
 
 ## References
 
-- PyTorch, Softmax: "dim: A dimension along which Softmax will be computed (so every slice along dim will sum to 1)".
+- PyTorch, Softmax, dim: "A dimension along which Softmax will be computed (so every slice along dim will sum to 1)."
   https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax.html
 - PyTorch, nn/functional.py, _get_softmax_dim: without dim the first dimension is taken for 0, 1 and 3 dimensions, else
   the second. https://github.com/pytorch/pytorch/blob/main/torch/nn/functional.py

@@ -25,8 +25,8 @@ only cause. A sum that is multiplied by a number is taken for a mean, whatever t
 
 ## References
 
-- Goyal et al., Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour, 2017: the loss is a mean over the
-  minibatch, and the rate goes with its size. https://arxiv.org/abs/1706.02677
+- Goyal et al., Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour, 2017: the linear scaling rule,
+  by which the learning rate goes with the size of the minibatch. https://arxiv.org/abs/1706.02677
 - PyTorch, MSELoss: reduction "mean" and "sum".
   https://docs.pytorch.org/docs/stable/generated/torch.nn.MSELoss.html
 """

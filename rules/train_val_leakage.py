@@ -28,7 +28,7 @@ scene. Where only a part of the data was read, the share that is given is a lowe
 
 - Barz and Denzler, Do we train on test data? Purging CIFAR of near-duplicates, 2020: 3.3 % and 10 % of the test images
   of CIFAR-10 and CIFAR-100 have duplicates in training; without them scores drop. https://arxiv.org/abs/1902.00423
-- Kaufman et al., Leakage in Data Mining, 2012: separate what is learnt from what is predicted before anything else.
+- Kaufman et al., Leakage in Data Mining, 2012: a learn-predict separation, as a way to avoid leakage.
   https://doi.org/10.1145/2382577.2382579
 """
 
@@ -36,7 +36,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from advisor import Cited, Convention, Evidence, Finding, Number, rule
+from advisor import Convention, Evidence, Finding, Number, rule
 
 TOKENS = 5.0  # times the bound for rows of tokens: half of validation does not repeat by itself
 MANY_COPIES = 0.3  # of the training samples: so many are made, as by oversampling, and do not happen
@@ -51,7 +51,9 @@ MANY_COPIES = 0.3  # of the training samples: so many are made, as by oversampli
 def train_val_leakage(
     run: Evidence,
     *,
-    copies: Annotated[float, Cited("Barz and Denzler, 2020: 10 % of CIFAR-100's test images were copies")] = 0.1,
+    copies: Annotated[
+        float, Convention("as many as CIFAR-100 has near-duplicates of training images, by Barz and Denzler, 2020")
+    ] = 0.1,
     bits: Annotated[float, Convention("a million samples that 40 bits name meet by chance once in a million")] = 40.0,
 ) -> Finding | None:
     read, found = run.entry("val_identities", "read"), run.entry("val_identities", "in_training")

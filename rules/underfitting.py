@@ -33,8 +33,9 @@ tokens, for several inputs and for several targets a sample.
 
 - Stanford CS231n, Neural Networks 3: "when the validation accuracy tracks the training accuracy fairly well. This
   case indicates that your model capacity is not high enough". https://cs231n.github.io/neural-networks-3/#accuracy
-- Goodfellow et al., Deep Learning, 2016, section 11.3.1: compare with a baseline model to know whether a rate of errors
-  is the data's. https://www.deeplearningbook.org/contents/guidelines.html
+- Goodfellow et al., Deep Learning, 2016, section 11.3: with a poor fit of the training data try a larger model and
+  better tuning; where these fail, the data may be too noisy or lack what is needed.
+  https://www.deeplearningbook.org/contents/guidelines.html
 """
 
 from __future__ import annotations

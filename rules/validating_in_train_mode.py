@@ -29,8 +29,8 @@ data, by a loop without a DataLoader, may be taken for the validation.
 
 - PyTorch, Autograd mechanics, Evaluation mode: it has nothing to do with no-grad mode, and calling model.eval() is up
   to the user. https://docs.pytorch.org/docs/stable/notes/autograd.html#evaluation-mode-nn-module-eval
-- PyTorch tutorials issue 1624, quoting them: "Failing to do this will yield inconsistent inference results."
-  https://github.com/pytorch/tutorials/issues/1624
+- PyTorch, Saving and Loading Models tutorial, on eval(): "Failing to do this will yield inconsistent inference
+  results." https://docs.pytorch.org/tutorials/beginner/saving_loading_models.html
 """
 
 from __future__ import annotations

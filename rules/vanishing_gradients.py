@@ -28,9 +28,10 @@ then. Frozen layers have no gradient at all and are left out.
 ## References
 
 - Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010:
-  gradients by layer, and why sigmoid networks start so badly. https://proceedings.mlr.press/v9/glorot10a.html
+  gradients by layer, and why the sigmoid does not suit a random initialisation.
+  https://proceedings.mlr.press/v9/glorot10a.html
 - AutoTrainer (Zhang et al., ICSE 2021), monitor.py, gradient_issue: norm of the first layer's gradient over the last
-  one's below 1e-3. https://github.com/shiningrain/AUTOTRAINER
+  one's below 1e-3, where it is also below 1e-4 itself. https://github.com/shiningrain/AUTOTRAINER
 - TheDeepChecker (Ben Braiek and Khomh, 2023), settings.yaml: updates below 10^-4 of the weights.
   https://github.com/thedeepchecker/thedeepchecker
 """

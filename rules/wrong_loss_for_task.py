@@ -32,8 +32,8 @@ constant targets in each call, which are left alone.
 
 - Hui and Belkin, Evaluation of Neural Architectures Trained with Square Loss vs Cross-Entropy in Classification
   Tasks, ICLR 2021: square loss is on a par, without the softmax. https://arxiv.org/abs/2006.07322
-- Golik, Doetsch and Ney, Cross-Entropy vs. Squared Error Training, Interspeech 2013: from a random start squared error
-  stops in worse optima. https://doi.org/10.21437/Interspeech.2013-436
+- Golik, Doetsch and Ney, Cross-Entropy vs. Squared Error Training, Interspeech 2013: from random weights
+  squared error does not converge to a good local optimum. https://doi.org/10.21437/Interspeech.2013-436
 - PyTorch, CrossEntropyLoss: targets are class indices or class probabilities.
   https://docs.pytorch.org/docs/stable/generated/torch.nn.CrossEntropyLoss.html
 """

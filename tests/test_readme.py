@@ -114,9 +114,11 @@ def test_the_settings_are_settings(folder: Path) -> None:
 
 def test_every_command_of_the_table_works(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In their order, on a short script; the demo is a line of `.ci/run`."""
-    names = ["run", "fix", "report", "runs", "explain", "new-rule", "check-rules", "demo"]
+    names = ["run", "fix", "apply", "report", "runs", "explain", "new-rule", "check-rules", "demo"]
     assert [command.split()[1] for command in COMMANDS] == names
     for command in COMMANDS[:-1]:
+        if "apply" in command:  # what the session above found, if anything, is not the point here
+            Plan.of("weight_decay", weight_decay=0.01).save(folder / "advisor-plan.toml")
         with pytest.raises(SystemExit, match="0"):
             cli.main(command.split()[1:])
     capsys.readouterr()

@@ -71,8 +71,9 @@ def fix(
 
     from advisor.following import fix_shown
 
+    find(script)  # before torch is loaded
     session = fix_shown(
-        find(script),
+        script,
         arguments or [],
         budget=budget,
         seconds=time,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from advisor.call_sites import FACT, CallSites
-from advisor.errors import AdvisorError, PlanError, ScriptError
+from advisor.errors import AdvisorError, CannotApply, PlanError, ScriptError
 from advisor.executors.local import LocalExecutor
 from advisor.patching.declined import Declined
 from advisor.patching.edits import Shown, known_edits
@@ -90,6 +90,9 @@ def make_patch(
     except PlanError as error:  # the plan by itself was checked above
         hint = "take plan= out of advisor.watch in the script first"
         raise PlanError(error.what, context=f"{program.name} has a plan of its own", hint=hint) from error
+    except CannotApply as error:
+        hint = error.hint or "take this remedy out of the plan"
+        raise CannotApply(error.what, context=f"{program.name}, {error.context}", hint=hint) from error
 
     def attempt(without: Mapping[int, str]) -> Patch:
         """The patch of all that is certain, but for some steps; of nothing where it is not proven."""

@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from advisor.errors import PlanError
-from advisor.loss_changes import LossChange, hook_loss_fn
+from advisor.loss_changes import LossChange, hook_loss_fn, own_module
 from advisor.plan import Plan, Step
 from advisor.record import Json, Record, Task
 
@@ -133,10 +133,9 @@ class Session:
         `torch.is_grad_enabled()` tells `change` which of the two it is. A `loss_fn` that is a module of the user's own
         can only be exchanged as a whole, for one of torch's functions.
         """
-        own = isinstance(self.loss_fn, nn.Module) and type(self.loss_fn).__module__ != nn.modules.loss.__name__
-        if own and not self.loss_changes:
-            assert isinstance(self.loss_fn, nn.Module)  # mypy: it is, where it is the user's own
-            self.on_leave(hook_loss_fn(self.loss_fn, self.loss_changes))
+        own = own_module(self.loss_fn)
+        if own is not None and not self.loss_changes:
+            self.on_leave(hook_loss_fn(own, self.loss_changes))
         self.loss_changes.append(change)
 
     def in_loop(self, context: AbstractContextManager[Any]) -> None:
@@ -150,6 +149,13 @@ class Session:
             for context in self.loop_contexts:
                 stack.enter_context(context)
             yield
+
+    def leave(self) -> None:
+        """Undo what must not outlive the loop, the last first; all of it, also where one of them raises."""
+        with ExitStack() as stack:
+            for action in self.leave_actions:
+                stack.callback(action)
+            self.leave_actions = []
 
     def validating(self) -> bool:
         """Whether the loop validates just now, as far as can be told from its loader and the grad mode."""
@@ -232,8 +238,8 @@ def check_plan(plan: Plan, where: str = "plan") -> None:
     changed: dict[str, str] = {}
     for step in plan.steps:
         if step.remedy not in known:
-            close = difflib.get_close_matches(step.remedy, known, n=1, cutoff=0.5)  # half of it spelt right
-            hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
+            close = difflib.get_close_matches(step.remedy, known, n=1, cutoff=0.6)  # difflib's own default
+            hint = f"did you mean {close[0]}?" if close else "expected one that `advisor explain` lists"
             raise PlanError(f"there is no remedy {step.remedy!r}", context=where, hint=hint)
         remedy = known[step.remedy]
         try:
@@ -248,10 +254,17 @@ def check_plan(plan: Plan, where: str = "plan") -> None:
 
 
 def apply_plan(plan: Plan, session: Session) -> None:
-    """Change the session's live objects in the plan's order. Raises: CannotApply, PlanError."""
+    """Change the session's live objects in the plan's order. Raises: CannotApply, PlanError.
+
+    What is undone when a loop is left is undone at once where a later remedy cannot be applied.
+    """
     check_plan(plan)
-    for step in plan.steps:
-        load_remedies()[step.remedy].apply(session, step)
+    try:
+        for step in plan.steps:
+            load_remedies()[step.remedy].apply(session, step)
+    except BaseException:
+        session.leave()
+        raise
 
 
 def _load(name: str) -> Remedy:

@@ -62,6 +62,10 @@ class Changed:
             if known is not None and (training in calls or change.chooses(()) is None):
                 self._chosen[training] = [*known, change.chooses(calls.get(training, ()))]
 
+    def forget(self) -> None:
+        """The next forward in each mode looks for the calls anew."""
+        self._chosen.clear()
+
     def enter(self, module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         modes = self._modes
         if modes or not self.changes:  # a forward within a forward of the same module
@@ -163,6 +167,13 @@ def change_forward(
     if change is not None:
         changed.add(change, calls)
     return changed
+
+
+def look_again(session: Session) -> None:
+    """Forget which calls were chosen: what was grafted since has calls of its own, and moves the others' numbers."""
+    changed = _hooked(unwrapped(session.model))
+    if changed is not None:
+        changed.forget()
 
 
 def check_reachable(session: Session, remedy: str) -> None:

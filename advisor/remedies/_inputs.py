@@ -52,8 +52,11 @@ def change_inputs(
         kept = _shaped(found["moments"], found["dims"]) if found else (torch.zeros(()), torch.ones(()))
         for name, values in zip(names, kept, strict=False):
             model.register_buffer(name, values.to(parameter.device, dtype))
-        model.register_forward_pre_hook(hook, with_kwargs=True, prepend=prepend)
-        _confirm(session, names, known=bool(found), whole=whole)
+        if prepend:
+            model.register_forward_pre_hook(hook, with_kwargs=True, prepend=True)
+        _confirm(session, names, known=bool(found), whole=whole, prepend=prepend)
+        if not prepend:
+            model.register_forward_pre_hook(hook, with_kwargs=True)
     return {"samples": found["moments"].rows, "from": "data set"} if found else {"samples": 0, "from": "first batch"}
 
 
@@ -91,16 +94,22 @@ def _shaped(moments: Moments, dims: int) -> tuple[Tensor, Tensor]:
     return along(mean, moments.axis, dims), along(scale, moments.axis, dims)
 
 
-def _confirm(session: Session, names: tuple[str, ...], *, known: bool, whole: bool) -> None:
-    """At the first training forward: take the numbers from its batch, unless they are known and it is the loader's."""
+def _confirm(session: Session, names: tuple[str, ...], *, known: bool, whole: bool, prepend: bool) -> None:
+    """At the first training forward: take the numbers from its batch, unless they are known and it is the loader's.
+
+    What it looks at is what the hook will read: it stands right before it.
+    """
     model = session.model
     raw: list[Tensor] = []  # the input of the newest batch, until the first forward
+    last = False
 
     def remember(batch: Any) -> Any:
+        nonlocal last
         if handle.id in model._forward_pre_hooks:
             x = main_input(batch)
             raw[:] = [] if x is None else [x]
-            if session.batch_changes[-1] is not remember:  # what other remedies make of the batch is what counts
+            if not last:  # what other remedies make of the batch is what counts; all of them are there by now
+                last = True
                 session.batch_changes.append(remember)
         return batch
 
@@ -115,7 +124,7 @@ def _confirm(session: Session, names: tuple[str, ...], *, known: bool, whole: bo
         raw.clear()
 
     session.on_train_batch(remember)
-    handle = model.register_forward_pre_hook(Hook(first), with_kwargs=True, prepend=True)
+    handle = model.register_forward_pre_hook(Hook(first), with_kwargs=True, prepend=prepend)
     session.on_leave(handle.remove)
 
 

@@ -41,20 +41,23 @@ def join(session: Session, named: Mapping[str, nn.Parameter]) -> None:
         alike = max(lost, key=lambda one: (one[3] == name, one[2].dim() == new.dim()), default=None)
         chosen.append((name, new, *(alike[:2] if alike is not None else (training[0], main))))
     for name, new, optimizer, group in chosen:
-        group["params"].append(new)
-        if "param_names" in group:
-            group["param_names"].append(name)
-        if isinstance(optimizer, Adagrad):  # the one of torch's optimizers that makes its state before the first step
-            options = {key: group[key] for key in optimizer.defaults}
-            optimizer.state[new] = Adagrad([new], **options).state[new]
+        add(optimizer, group, name, new)
 
 
-def check_alone(remedy: str) -> None:
+def add(optimizer: Optimizer, group: dict[str, Any], name: str, new: nn.Parameter) -> None:
+    """Put a parameter into one of an optimizer's groups, in place."""
+    group["params"].append(new)
+    if "param_names" in group:
+        group["param_names"].append(name)
+    if isinstance(optimizer, Adagrad):  # the one of torch's optimizers that makes its state before the first step
+        options = {key: group[key] for key in optimizer.defaults}
+        optimizer.state[new] = Adagrad([new], **options).state[new]
+
+
+def check_alone(remedy: str, why: str = "DistributedDataParallel would not share these gradients") -> None:
     """Raises: CannotApply in a distributed run, whose wrapper was made before and does not share what is new."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        raise CannotApply(
-            "DistributedDataParallel would not share these gradients", context=remedy, hint="write it in the script"
-        )
+        raise CannotApply(why, context=remedy, hint="write it in the script")
 
 
 def movement(parameters: Sequence[nn.Parameter]) -> Callable[[], int]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
 
 from advisor.errors import CannotApply
 from advisor.evidence import Evidence, Missing
 from advisor.remedies import Session
+from advisor.remedies._joining import add, check_alone
 from advisor.remedies._places import Place, places
 
 Make = Callable[[Place, int], nn.Module | None]  # a place and its number of units -> its norm, None for none
@@ -33,11 +33,7 @@ def check(session: Session, remedy: str) -> None:
     norms = [name for name, part in session.model.named_modules() if "norm" in type(part).__name__.lower()]
     if norms:
         raise CannotApply(f"the model already normalises ({norms[0]})", context=remedy)
-    ranks = torch.distributed.is_available() and torch.distributed.is_initialized()
-    if isinstance(session.model, DistributedDataParallel) or (ranks and torch.distributed.get_world_size() > 1):
-        raise CannotApply(
-            "DistributedDataParallel would not share the new weights", context=remedy, hint="write it in the model"
-        )
+    check_alone(remedy)
 
 
 def graft(session: Session, remedy: str, child: str, make: Make, hook: Callable[..., Any]) -> list[Place]:
@@ -62,23 +58,21 @@ def over_units(place: Place) -> bool:
 
 def _add(place: Place, session: Session, child: str, make: Make, hook: Callable[..., Any]) -> bool:
     layer: Any = place.layer
-    group = _group(layer.weight, session)
-    norm = make(place, layer.out_channels if place.spatial else layer.out_features) if group is not None else None
-    if group is None or norm is None:
+    held = _held(layer.weight, session)
+    norm = make(place, layer.out_channels if place.spatial else layer.out_features) if held is not None else None
+    if held is None or norm is None:
         return False
     norm.to(layer.weight.device, layer.weight.dtype).train(layer.training)
     layer.add_module(child, norm)
     layer.register_forward_hook(hook)
-    new = list(norm.named_parameters())
-    group["params"].extend(parameter for _, parameter in new)
-    if "param_names" in group:
-        group["param_names"].extend(f"{place.name}.{child}.{name}" for name, _ in new)
+    for name, parameter in norm.named_parameters():
+        add(*held, f"{place.name}.{child}.{name}", parameter)
     return True
 
 
-def _group(weight: Tensor, session: Session) -> dict[str, Any] | None:
-    """The param_group that trains a weight."""
+def _held(weight: Tensor, session: Session) -> tuple[Optimizer, dict[str, Any]] | None:
+    """The optimizer and the param_group that train a weight."""
     if not weight.requires_grad:
         return None
-    groups = (group for optimizer in session.optimizers for group in optimizer.param_groups)
-    return next((group for group in groups if any(weight is p for p in group["params"])), None)
+    groups = ((optimizer, group) for optimizer in session.optimizers for group in optimizer.param_groups)
+    return next((held for held in groups if any(weight is p for p in held[1]["params"])), None)

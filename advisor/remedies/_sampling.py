@@ -29,8 +29,14 @@ def indexed_loader(session: Session, remedy: str) -> Any:
     return loader
 
 
-def put_sampler(loader: Any, sampler: Any) -> None:
-    """Let another sampler choose the samples."""
+def exchange_sampler(session: Session, loader: Any, sampler: Any) -> None:
+    """Let another sampler choose the samples, until the loop is left."""
+    before = loader.sampler
+    _put(loader, sampler)
+    session.on_leave(lambda: _put(loader, before))
+
+
+def _put(loader: Any, sampler: Any) -> None:
     loader.__dict__["sampler"] = sampler  # below the guard of DataLoader.__setattr__: the loader stays the same object
     if loader.batch_sampler is not None:
         loader.batch_sampler.sampler = sampler

@@ -49,7 +49,7 @@ from advisor.remedies._images import COLOURS, look
 from advisor.remedies._random import own_generator
 from advisor.remedies._warp import warp
 
-CHANGES = frozenset({"inputs"})
+CHANGES = frozenset({"inputs", "augmentation"})
 Kind = Literal["images", "tables", "sequences"]
 MOST_CHANNELS = 4  # of an image as files have them (RGBA); tells (N, H, W, C) from (N, C, H, W)
 MOVES, LOOKS = ("shift", "rotation", "shear", "scale", "crop", "flip"), ("contrast", "brightness", "colour")
@@ -85,16 +85,17 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
     if seen is None or kind is None or (kind == "images" and not (seen.floating or seen.bytes)):
         return []
     if kind == "images":
-        # 10°: Shorten and Khoshgoftaar hold up to 20° for safe on digits
+        # 10°: Shorten and Khoshgoftaar hold 1° to 20° for useful on digits; shear and scale: conventions
         turned = Parameters(rotation=10.0, shear=10.0, scale=0.1)
         if seen.shape[1] != COLOURS:
             return [Parameters(), turned, Parameters(flip=True, contrast=0.2, brightness=0.2)]
-        # Krizhevsky et al. 2012: crops of 224 of 256 pixels, mirrored, in other colours
+        # Krizhevsky et al. 2012: crops of 224 of 256 pixels, mirrored, in other colours; how far, 0.2, is a convention
         return [Parameters(), turned, Parameters(flip=True, crop=0.125, contrast=0.2, brightness=0.2, colour=0.2)]
     if kind == "tables" and seen.floating:
         return [Parameters(), Parameters(noise=0.3)]  # half a decade more, still less than the spread itself
     if kind == "sequences" and seen.floating:
-        return [Parameters(noise=0.03, scaling=0.1), Parameters(noise=0.1, scaling=0.1)]  # Iwana, Uchida: 0.03 and 0.1
+        # 0.03 and 0.1: jitter and scaling in Iwana and Uchida's code (uchidalab/time_series_augmentation); then a tenth
+        return [Parameters(noise=0.03, scaling=0.1), Parameters(noise=0.1, scaling=0.1)]
     return []
 
 

@@ -22,7 +22,7 @@ Two copies of the parameters, and one pass over them a step.
 ## References
 Polyak, Juditsky: Acceleration of Stochastic Approximation by Averaging. SIAM J. Control and Optimization 30 (1992).
 Izmailov, Podoprikhin, Garipov, Vetrov, Wilson: Averaging Weights Leads to Wider Optima and Better Generalization.
-UAI 2018, arXiv 1803.05407 (the last 25 % of the run).
+UAI 2018, arXiv 1803.05407 (about the last 25 % of their budget, at a constant or cyclical rate; here at the loop's).
 TensorFlow, tf.train.ExponentialMovingAverage: decay 0.999, at first min(decay, (1 + steps) / (10 + steps)).
 """
 
@@ -44,7 +44,7 @@ from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
 
 CHANGES = frozenset({"averaging"})
-LAST = 0.75  # of the run is over when `swa` begins: Izmailov et al. 2018
+LAST = 0.75  # of the run is over when `swa` begins: about that in Izmailov et al. 2018
 
 
 class Parameters(_Parameters):
@@ -86,6 +86,8 @@ def apply(session: Session, parameters: Parameters) -> None:
     handles = [session.model.register_forward_pre_hook(Hook(averager.before_forward))]
     # a script that steps after a validation without another forward pass must step from the raw weights
     handles += [o.register_step_pre_hook(averager.before_step) for o in session.optimizers]
+    for handle in handles:
+        session.on_leave(handle.remove)  # where the loop never begins
     session.on_train_batch(averager.before_batch)
     session.on_step(averager.on_step)
     session.on_epoch(averager.on_epoch)

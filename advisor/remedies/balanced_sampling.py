@@ -36,7 +36,7 @@ from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
 from advisor.remedies._labels import labels_of
 from advisor.remedies._random import own_generator
-from advisor.remedies._sampling import indexed_loader, put_sampler
+from advisor.remedies._sampling import exchange_sampler, indexed_loader
 from advisor.remedies.class_weights import UNEVEN, counted
 
 CHANGES = frozenset({"class_balance", "sampler"})
@@ -75,13 +75,7 @@ def apply(session: Session, parameters: Parameters) -> None:
     sampler = WeightedRandomSampler(
         weights.tolist(), len(before), replacement=True, generator=own_generator("balanced_sampling")
     )
-    put_sampler(loader, sampler)
-
-    def back() -> None:
-        if loader.sampler is sampler:
-            put_sampler(loader, before)
-
-    session.on_leave(back)
+    exchange_sampler(session, loader, sampler)
     session.note("balanced_sampling", {"counts": counts.long().tolist(), "samples": len(before)})
 
 

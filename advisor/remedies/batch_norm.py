@@ -38,14 +38,14 @@ from advisor.remedies import Session
 from advisor.remedies._norms import check, graft, normalises, over_units
 from advisor.remedies._places import Place
 
-CHANGES = frozenset({"layers"})
+CHANGES = frozenset({"layers", "normalisation"})
 GRAFT = "advisor_batch_norm"  # name of the child module
 KINDS = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)  # by number of spatial dimensions
 FEWEST = 8  # samples in a batch: a convention, below it a variance is off by half its size (sd of s² = σ²·√(2/(n−1)))
 
 
 class Parameters(_Parameters):
-    """It has none: torch's defaults for eps and momentum are the paper's practice."""
+    """It has none: eps and momentum are torch's defaults."""
 
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:  # noqa: ARG001  one choice for all

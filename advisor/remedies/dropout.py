@@ -42,7 +42,7 @@ from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
 from advisor.remedies._places import Place, places
 
-CHANGES = frozenset({"layers"})
+CHANGES = frozenset({"layers", "dropout"})
 CHANNELS = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.FeatureAlphaDropout)
 GRAFT = "advisor_dropout"  # name of the child module
 
@@ -50,7 +50,7 @@ GRAFT = "advisor_dropout"  # name of the child module
 class Parameters(_Parameters):
     """rate: share of units dropped before a Linear layer;  conv_rate: share of channels dropped before a Conv layer."""
 
-    rate: float = Field(default=0.5, ge=0.0, lt=1.0)  # Srivastava et al. 2014: 0.5 for hidden units, on all their tasks
+    rate: float = Field(default=0.5, ge=0.0, lt=1.0)  # Srivastava et al. 2014: near the best for many tasks
     conv_rate: float = Field(default=0.0, ge=0.0, lt=1.0)
 
 
@@ -64,7 +64,7 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
         return [*([Parameters(rate=0.2)] if used > 0.2 else []), Parameters(rate=0.0)]  # 0.2: the mild one, as below
     if "underfitting" in fired:
         return []
-    mild = Parameters(rate=0.2)  # the lower end of what is in use, so that the two choices bracket it
+    mild = Parameters(rate=0.2)  # 0.2 to 0.5 is typical of hidden units (Srivastava et al. 2014, A.4): both ends of it
     if any(layer.kind.startswith("Conv") for layer in evidence.info.layers):
         # conv_rate: the convolutional network of Srivastava et al. retains 0.75 before its later convolutions
         return [Parameters(), mild, Parameters(conv_rate=0.25)]

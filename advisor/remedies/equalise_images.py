@@ -36,7 +36,7 @@ from advisor.remedies import Session
 from advisor.remedies._batches import batch_seen
 from advisor.remedies._each_image import EachImage, graft, images_of, was_reached
 
-CHANGES = frozenset({"acquisition"})
+CHANGES = frozenset({"inputs", "input_scale"})
 
 
 class Parameters(_Parameters):

@@ -73,7 +73,7 @@ def apply(session: Session, parameters: Parameters) -> None:
     def counts() -> dict[str, Json]:
         return {"filled": int(model.get_buffer(FILLED)), "dropped": dropped}
 
-    session.on_train_batch(drop)
+    session.batch_changes.insert(0, drop)  # before another remedy mixes samples
     session.on_loss(without_missing)
     session.note("fill_missing", {"filled": 0, "dropped": 0})
     session.on_finish(lambda: session.note("fill_missing", counts()))

@@ -38,7 +38,7 @@ from advisor.fence import eager, untouched, unwrapped
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._forward import check_reachable
+from advisor.remedies._forward import check_reachable, look_again
 from advisor.remedies._places import FOREIGN, _forward, _moved
 
 CHANGES = frozenset({"activation"})
@@ -74,6 +74,7 @@ def apply(session: Session, parameters: Parameters) -> None:
         raise CannotApply("no Linear or Conv layer is followed by another at once", context="insert_activation")
     for module in after:
         module.register_forward_hook(AFTER[parameters.kind])
+    look_again(session)
     names = [name for name, module in root.named_modules() if any(module is one for one in after)]
     session.note("insert_activation", {"after": [*names], "kind": parameters.kind})
 

@@ -37,7 +37,7 @@ from advisor.remedies import Session
 from advisor.remedies._norms import check, graft, normalises, over_units
 from advisor.remedies._places import Place
 
-CHANGES = frozenset({"layers"})
+CHANGES = frozenset({"layers", "normalisation"})
 GRAFT = "advisor_layer_norm"  # name of the child module
 
 

@@ -3,7 +3,7 @@
 ## What it does
 Reads both data sets once and puts a sampler between the training loader and its own one, which leaves out each index
 whose inputs are, bit for bit, those of a validation sample. Order and random numbers are the user's otherwise; an epoch
-is as many samples shorter as there are copies.
+is as many samples shorter as there are copies. The loader has its own sampler back when the loop is left.
 
 ## When it helps
 Where the split left copies on both sides, the validation score tells how well the network remembers them. Without them
@@ -39,7 +39,7 @@ from advisor.instruments._leaves import inputs_of
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._sampling import indexed_loader, put_sampler
+from advisor.remedies._sampling import exchange_sampler, indexed_loader
 
 CHANGES = frozenset({"subset"})
 AT_ONCE = 256  # samples hashed together
@@ -75,7 +75,7 @@ def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it
             "the two data sets have no sample in common" if kept else "every training sample is in the validation data",
             context="leave_out_copies",
         )
-    put_sampler(loader, Kept(loader.sampler, frozenset(kept), len(ours)))
+    exchange_sampler(session, loader, Kept(loader.sampler, frozenset(kept), len(ours)))
     session.note("leave_out_copies", {"left_out": len(ours) - len(kept), "of": len(ours)})
 
 

@@ -43,7 +43,7 @@ CHANGES = frozenset({"inputs", "masks"})
 class Parameters(_Parameters):
     """Largest share of the length, and of the features, that one mask hides."""
 
-    time: float = Field(default=0.2, ge=0.0, lt=1.0)  # Park et al. 2019: the bound p of their Switchboard strong policy
+    time: float = Field(default=0.2, ge=0.0, lt=1.0)  # Park et al. 2019: the bound p of both their Switchboard policies
     features: float = Field(default=0.2, ge=0.0, lt=1.0)  # theirs: 15 and 27 of 80 mel channels
 
 

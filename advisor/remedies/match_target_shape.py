@@ -28,11 +28,11 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from advisor.diagnosis import Diagnosis
 from advisor.evidence import Evidence, Missing
-from advisor.loss_changes import LossArguments
+from advisor.loss_changes import LossArguments, own_module
 from advisor.loss_inputs import ELEMENTWISE, loss_inputs
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
@@ -59,8 +59,8 @@ def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it
     change = Aligned()
     session.on_loss(change.before_loss)
     own = [change_forward(session, None, {})]
-    loss_fn = session.loss_fn
-    if isinstance(loss_fn, nn.Module) and type(loss_fn).__module__ != nn.modules.loss.__name__:
+    loss_fn = own_module(session.loss_fn)
+    if loss_fn is not None:
         own.append(change_forward(session, change, {}, loss_fn))
     session.in_loop(InLoop(change.names, change.replaced, *own))
     session.on_finish(lambda: session.note("match_target_shape", {"reached": change.reached}))

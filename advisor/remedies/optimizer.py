@@ -52,8 +52,8 @@ CLASSES: dict[Kind, type[Optimizer]] = {
     "sgd": torch.optim.SGD,
     "rmsprop": torch.optim.RMSprop,
 }
-# torch's and Kingma and Ba's default for Adam; what He et al. 2015 (arXiv 1512.03385) begin with for SGD; Tieleman and
-# Hinton's for RMSprop (lecture 6e of Neural Networks for Machine Learning, 2012)
+# torch's and Kingma and Ba's default for Adam; what He et al. 2015 (arXiv 1512.03385) begin with for SGD; the
+# default of Keras for RMSprop (torch's own is 0.01)
 RATES: dict[Kind, float] = {"adamw": 1e-3, "adam": 1e-3, "sgd": 0.1, "rmsprop": 1e-3}
 MOMENTUM = 0.9  # He et al. 2015
 SHARED = ("weight_decay", "maximize")  # options that mean the same in every class

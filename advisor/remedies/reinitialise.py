@@ -40,6 +40,7 @@ from advisor.evidence import Evidence, Missing
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
+from advisor.remedies._joining import check_alone
 from advisor.remedies._places import LAYERS
 from advisor.remedies._random import drawing_from, own_generator, seed_of
 
@@ -63,7 +64,8 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
 
 
 def apply(session: Session, parameters: Parameters) -> None:
-    """Raises: CannotApply where no such layer is trained."""
+    """Raises: CannotApply where no such layer is trained, or in a distributed run."""
+    check_alone("reinitialise", "each rank would draw weights of its own")
     trained = {
         id(p) for o in session.optimizers for group in o.param_groups for p in group["params"] if p.requires_grad
     }

@@ -62,7 +62,8 @@ def apply(session: Session, parameters: Parameters) -> None:
     if next(session.model.parameters(), None) is None:
         raise CannotApply("the model has no parameters", context="restore_modes")
     modes = Modes(session, parameters.which)
-    session.on_leave(session.model.register_forward_pre_hook(Hook(modes.before_forward)).remove)
+    # before all other hooks: they too ask what the pass is for
+    session.on_leave(session.model.register_forward_pre_hook(Hook(modes.before_forward), prepend=True).remove)
     session.on_finish(lambda: session.note("restore_modes", {"train": modes.trained, "eval": modes.evaluated}))
 
 

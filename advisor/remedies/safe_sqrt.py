@@ -32,10 +32,11 @@ from typing import Any
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from advisor.diagnosis import Diagnosis
 from advisor.evidence import Evidence
+from advisor.loss_changes import own_module
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
@@ -66,8 +67,8 @@ def apply(session: Session, parameters: Parameters) -> None:
     check_reachable(session, "safe_sqrt")
     change = KeptOff(parameters.eps)
     own = [change_forward(session, change, {})]
-    loss_fn = session.loss_fn
-    if isinstance(loss_fn, nn.Module) and type(loss_fn).__module__ != nn.modules.loss.__name__:
+    loss_fn = own_module(session.loss_fn)
+    if loss_fn is not None:
         own.append(change_forward(session, change, {}, loss_fn))
     loop = InLoop(change.names, change.in_loop, *own)
     session.in_loop(loop)

@@ -35,7 +35,7 @@ from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
 from advisor.remedies._random import own_generator
-from advisor.remedies._sampling import indexed_loader, put_sampler
+from advisor.remedies._sampling import exchange_sampler, indexed_loader
 
 CHANGES = frozenset({"sampler"})
 
@@ -66,9 +66,8 @@ def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it
     if type(own) is not SequentialSampler:
         raise CannotApply(f"{type(own).__name__} chooses the order already", context="shuffle")
     shuffled = Shuffled(len(own), own_generator("shuffle"))
-    put_sampler(loader, shuffled)
+    exchange_sampler(session, loader, shuffled)
     session.on_finish(lambda: session.note("shuffle", {"epochs": shuffled.epochs}))
-    session.on_leave(lambda: put_sampler(loader, own))
 
 
 def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  it has none

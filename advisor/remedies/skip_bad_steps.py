@@ -16,8 +16,9 @@ not by the step, and stay so.
 A sum over all gradients in a step, and one flag read from the device, for which the processor waits.
 
 ## References
-PyTorch, Automatic Mixed Precision, `GradScaler.step`: "If inf/NaN gradients are found, optimizer.step() is skipped to
-avoid corrupting the params." https://docs.pytorch.org/docs/stable/amp.html
+PyTorch, Automatic Mixed Precision, `GradScaler.step`: "If no inf/NaN gradients are found, invokes optimizer.step()
+using the unscaled gradients. Otherwise, optimizer.step() is skipped to avoid corrupting the params."
+https://docs.pytorch.org/docs/stable/amp.html
 """
 
 from __future__ import annotations
@@ -68,9 +69,11 @@ class Skipper:
     def __call__(self, optimizer: Optimizer) -> None:
         parameters = with_gradients(optimizer)
         self.steps += 1
-        grads = [_dense(p.grad) for p in parameters if p.grad is not None]
-        norms = torch._foreach_norm([grad for grad in grads if grad.numel()], float("inf"))  # the largest element
-        if norms and not torch.stack([norm.to(norms[0].device) for norm in norms]).isfinite().all():
+        grads = [grad for p in parameters if p.grad is not None and (grad := _dense(p.grad)).numel()]
+        if not grads:
+            return
+        norms = torch._foreach_norm(grads, float("inf"))  # the largest element
+        if not torch.stack([norm.to(norms[0].device) for norm in norms]).isfinite().all():
             self.skipped += 1
             for parameter in parameters:
                 parameter.grad = None

@@ -2,9 +2,9 @@
 
 ## What it does
 Before the model reads a batch of images (N, C, H, W), the mean over all pixels and channels of each image is taken off
-it, and it is divided by its standard deviation, but by 1/√pixels at least. A forward pre-hook on the model does it, so
-that validation and all later use get the same; a saved `state_dict` that is loaded into another model does not bring it
-along.
+it, and it is divided by its standard deviation, but by 1/√N at least, N being how many values it has. A forward
+pre-hook on the model does it, so that validation and all later use get the same; a saved `state_dict` that is loaded
+into another model does not bring it along.
 
 ## When it helps
 Images from several cameras, scanners or days, that differ in exposure and contrast and not in content.
@@ -16,7 +16,7 @@ Where brightness is the signal (density in an X-ray, day and night), and in imag
 One pass over the inputs of each batch.
 
 ## References
-TensorFlow, tf.image.per_image_standardization: (x - mean) / max(std, 1/√pixels).
+TensorFlow, tf.image.per_image_standardization: (x - mean) / max(std, 1/√N).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from advisor.remedies import Session
 from advisor.remedies._batches import batch_seen
 from advisor.remedies._each_image import EachImage, graft, images_of, was_reached
 
-CHANGES = frozenset({"acquisition"})
+CHANGES = frozenset({"inputs", "input_scale"})
 
 
 class Parameters(_Parameters):

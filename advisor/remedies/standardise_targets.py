@@ -34,7 +34,7 @@ from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
 from advisor.evidence import Evidence, Missing
 from advisor.instruments._leaves import target_of
-from advisor.loss_changes import LossArguments
+from advisor.loss_changes import LossArguments, own_module
 from advisor.loss_inputs import DISTANCES
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
@@ -156,8 +156,7 @@ def _measured(session: Session, parameters: Parameters) -> tuple[Tensor, Tensor]
 
 def _check_loss(loss_fn: Any) -> None:
     """Raises: CannotApply for a loss of torch's that compares no numbers."""
-    own = isinstance(loss_fn, nn.Module) and type(loss_fn).__module__ != nn.modules.loss.__name__
     name = type(loss_fn).__name__ if isinstance(loss_fn, nn.Module) else getattr(loss_fn, "__name__", "")
     known = {"MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", *DISTANCES}
-    if loss_fn is not None and not own and name not in known:
+    if loss_fn is not None and own_module(loss_fn) is None and name not in known:
         raise CannotApply(f"{name} does not compare outputs and targets directly", context="standardise_targets")

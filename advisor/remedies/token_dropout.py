@@ -19,7 +19,7 @@ One pass over the ids of a batch, and usually more epochs.
 
 ## References
 Iyyer, Manjunatha, Boyd-Graber, Daumé: Deep Unordered Composition Rivals Syntactic Methods for Text Classification
-(word dropout; 0.3 in their experiments). ACL 2015.
+(word dropout; 0.3 is the default of their code). ACL 2015.
 Xie, Wang, Li, Lévy, Nie, Jurafsky, Ng: Data Noising as Smoothing in Neural Network Language Models (blank and unigram
 noising). ICLR 2017, arXiv 1703.02573.
 Wei, Zou: EDA: Easy Data Augmentation Techniques for Boosting Performance on Text Classification Tasks (random deletion

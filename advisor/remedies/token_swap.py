@@ -16,8 +16,9 @@ is refused: their targets would have to move too.
 One pass over the ids of a batch, and usually more epochs.
 
 ## References
-Wei, Zou: EDA: Easy Data Augmentation Techniques for Boosting Performance on Text Classification Tasks (random swap of a
-tenth of the words; anywhere in the text, here next to one another). EMNLP 2019, arXiv 1901.11196.
+Wei, Zou: EDA: Easy Data Augmentation Techniques for Boosting Performance on Text Classification Tasks (random swap, a
+tenth as many as words, anywhere in the text; here a tenth of the pairs, next to one another). EMNLP 2019, arXiv
+1901.11196.
 """
 
 from __future__ import annotations

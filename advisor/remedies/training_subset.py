@@ -36,7 +36,7 @@ from advisor.evidence import Evidence
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._sampling import indexed_loader, put_sampler
+from advisor.remedies._sampling import exchange_sampler, indexed_loader
 
 CHANGES = frozenset({"subset"})
 
@@ -64,7 +64,7 @@ def apply(session: Session, parameters: Parameters) -> None:
     generator = torch.Generator().manual_seed(parameters.seed)
     chosen = torch.randperm(total, generator=generator).tolist()
     sampler = Subset(loader.sampler, chosen, kept, repeat=parameters.repeat)
-    put_sampler(loader, sampler)
+    exchange_sampler(session, loader, sampler)
     session.note("training_subset", {"kept": kept, "of": total})
 
 

@@ -40,7 +40,7 @@ from advisor.remedies._warp import as_type
 
 CHANGES = frozenset({"inputs", "operations"})
 CHANNELS = (1, 3)  # that torchvision's operations on colour know
-SMALLEST = 32  # pixels of a side: Müller and Hutter's smallest images, on which the strengths were set
+SMALLEST = 32  # pixels of a side: CIFAR's and SVHN's, the smallest images that Müller and Hutter train on
 WHITE = 255  # the largest byte
 
 

@@ -169,14 +169,15 @@ def _exchanged(call: LossArguments, output: Tensor, target: Tensor, labels: Labe
         half = torch.is_autocast_enabled(output.device.type)  # torch refuses the other one there
         name = "binary_cross_entropy" + ("" if squashed and not half else "_with_logits")
         scores = _logit(output) if squashed and half else output
-        return LossArguments(name, {**given, "input": scores, "target": target.reshape(output.shape).to(scores.dtype)})
+        like = target.reshape(output.shape).to(scores.dtype)
+        return LossArguments(name, {**given, "input": scores, "target": like}, call.scale)
     scores, name = output, "cross_entropy"
     if labels.squashed == "softmax":
         scores, name = output.clamp(min=torch.finfo(output.dtype).tiny).log(), "nll_loss"
     elif labels.squashed == "sigmoid":
         scores = _logit(output)
     classes = target.argmax(labels.dim) if labels.one_hot else target.long()
-    return LossArguments(name, {**given, "input": scores.movedim(labels.dim, 1), "target": classes})
+    return LossArguments(name, {**given, "input": scores.movedim(labels.dim, 1), "target": classes}, call.scale)
 
 
 def _logit(p: Tensor) -> Tensor:

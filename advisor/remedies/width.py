@@ -38,6 +38,7 @@ from advisor.fence import eager, untouched, unwrapped
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
+from advisor.remedies._joining import check_alone
 from advisor.remedies._places import FOREIGN, LAYERS, Place, _forward, _moved, _tensors, places
 from advisor.remedies._random import seed_of
 from advisor.remedies._resizing import ADAPTABLE, arriving, resize
@@ -115,8 +116,7 @@ def _check(session: Session, root: nn.Module) -> None:
                 raise CannotApply(f"{name} is frozen: what it has learned would be lost", context="width")
     if any(optimizer.state for optimizer in session.optimizers):
         raise CannotApply("an optimizer has made steps already", context="width")
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        raise CannotApply("DistributedDataParallel knows the old sizes", context="width", hint="write it in the model")
+    check_alone("width", "DistributedDataParallel knows the old sizes")
 
 
 def _outputs(place: Place, factor: float) -> int:

@@ -17,6 +17,7 @@ from advisor.report.wording import clean, duration, names, number, signed, sprea
 from advisor.session import FixSession, Start, Trial
 
 COLUMN = 10  # width of the labels "plan", "as code", "look"
+PLAN = ".toml"  # by which `advisor apply` tells a plan from a script
 
 
 def next_steps(diagnosis: Diagnosis | None, script: str) -> Iterator[RenderableType]:
@@ -54,6 +55,10 @@ def session_plan(session: FixSession) -> Iterator[RenderableType]:
         if path:
             yield _Line("plan", path)
             yield _Line("use it", f'advisor.watch(..., plan="{path}")')
+            if session.command and path.endswith(PLAN):
+                words = [path, session.command[0], *_arguments(session.command)]
+                remark = "a patch of the script, proven by the same losses"
+                yield _Line("as code", shlex.join(["advisor", "apply", *map(clean, words)]), remark)
     yield _Line("look", "advisor report")
 
 
@@ -63,8 +68,13 @@ def _resuming(command: tuple[str, ...], start: Start) -> str:
         return "advisor.fix(..., resume=True)"
     options = [] if start.strategy == "rules" else ["--strategy", start.strategy]
     options += [] if start.metric is None else ["--metric", start.metric]
-    arguments = ["--", *command[1:]] if command[1:] else []
-    return shlex.join(["advisor", "fix", command[0], "--resume", *options, *arguments])
+    options += [] if start.plan_file == Start.model_fields["plan_file"].default else ["--plan", start.plan_file]
+    return shlex.join(["advisor", "fix", command[0], "--resume", *options, *_arguments(command)])
+
+
+def _arguments(command: tuple[str, ...]) -> list[str]:
+    """Those of the script, as the command line takes them."""
+    return ["--", *command[1:]] if command[1:] else []
 
 
 def outcome(session: FixSession) -> Text:

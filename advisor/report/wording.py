@@ -10,13 +10,15 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from advisor.plan import Plan, Step
-from advisor.record import RunInfo
+from advisor.record import Json, RunInfo
+from advisor.report.defaults import default_numbers
 
 # ECMA-48: CSI sequences, OSC strings up to BEL or ST, and the two-character escapes.
 ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?|\x1b[ -/]*[0-~]"
 )
 MINUTE, HOUR = 60, 3600  # s
+NAMES = 2  # of a list within a plan: beside others the plan still stands on a line or two
 
 
 def clean(text: str) -> str:
@@ -103,12 +105,17 @@ def names(found: Sequence[str], most: int = 6) -> str:
 def plan_text(plan: Plan, against: Plan | None = None) -> str:
     """A plan in one line; what it has in common with the kept plan that it is compared with is called "kept".
 
-    A remedy's only parameter needs no name.
+    A remedy's only parameter needs no name; of several, numbers that are the remedy's defaults are left out, and of a
+    list all but its first names. The plan's file has them all.
 
     >>> plan_text(Plan.of("dropout", rate=0.5) + Plan.of("mixup", alpha=0.2, rate=1), Plan.of("dropout", rate=0.5))
     'kept + mixup(alpha=0.2, rate=1)'
     >>> plan_text(Plan.of("dropout", rate=0.5) + Plan.of("batch_norm"))
     'dropout(0.5) + batch_norm'
+    >>> plan_text(Plan.of("augmentation", shift=0.125, rotation=10.0, noise=0.1))
+    'augmentation(rotation=10)'
+    >>> plan_text(Plan.of("unfreeze", layers=["stem", "body.0", "body.1", "head"]))
+    'unfreeze(stem, body.0 and 2 more)'
     """
     steps = plan.steps
     common = len(against.steps) if against and steps[: len(against.steps)] == against.steps else 0
@@ -128,5 +135,15 @@ def script(info: RunInfo) -> str:
 
 
 def _step(step: Step) -> str:
-    text = clean(str(step)).removesuffix("()")
-    return text.replace(f"({next(iter(step.parameters))}=", "(", 1) if len(step.parameters) == 1 else text
+    given = {name: _value(value) for name, value in step.parameters.items()}
+    if len(given) == 1:
+        return clean(f"{step.remedy}({next(iter(given.values()))})")
+    usual = default_numbers(step.remedy) if given else {}
+    shown = [f"{name}={text}" for name, text in given.items() if step.parameters[name] != usual.get(name)]
+    return clean(f"{step.remedy}({', '.join(shown)})".removesuffix("()"))
+
+
+def _value(value: Json) -> str:
+    if isinstance(value, list):
+        return names([_value(one) for one in value], most=NAMES)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
