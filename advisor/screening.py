@@ -24,12 +24,16 @@ LATER = 0.5  # of a run, for what changes the schedule: it may begin slowly on p
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A change that was screened, and how it did. promising: more than the noise of what is kept could explain."""
+    """A change that was screened, and how it did.
+
+    promising: more than the noise of what is kept could explain;  healthy: nothing is wrong with its run any more
+    """
 
     number: int
     change: Plan
     gain: float
     promising: bool
+    healthy: bool = False
 
 
 class Screening:
@@ -85,7 +89,8 @@ class Screening:
         said = (lab.diagnosis(run), lab.evidence(run)) if whole else (None, None)
         self.screened.append(Screened(change, verdict.gain, promising, *said))
         if hopeful:
-            self.tried.append(Tried(trial.number, change, verdict.gain, promising))
+            healthy = said[0] is not None and said[0].status == "healthy"
+            self.tried.append(Tried(trial.number, change, verdict.gain, promising, healthy))
         lab.ledger.done(lab.row(trial, [run], note=note).model_copy(update={"verdict": verdict}))
 
     def _rival(self, change: Plan) -> Rival | None:

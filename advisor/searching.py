@@ -31,7 +31,7 @@ def search(lab: Laboratory, first: Baseline, *, strategy: str, seeds: int, force
     repair = first.metric.name == GAP
     setting = Setting(Plan(), first.diagnosis, first.evidence, experience=lab.experience, force=force, repair=repair)
     while True:
-        stage = _Stage(lab, setting, strategies.build(strategy, setting), seeds=seeds)
+        stage = _Stage(lab, setting, strategy, seeds=seeds)
         kept = stage.run()
         if kept is None:
             return setting.kept
@@ -52,14 +52,15 @@ def search(lab: Laboratory, first: Baseline, *, strategy: str, seeds: int, force
 class _Stage:
     """From one kept plan to the next."""
 
-    def __init__(self, lab: Laboratory, setting: Setting, strategy: Strategy, *, seeds: int) -> None:
-        self._lab, self._kept, self._strategy, self._seeds = lab, setting.kept, strategy, seeds
-        self._setting = setting
+    def __init__(self, lab: Laboratory, setting: Setting, strategy: str, *, seeds: int) -> None:
+        self._lab, self._kept, self._seeds = lab, setting.kept, seeds
         self._screening = Screening(lab, setting.kept, seeds=seeds)
         self._too_dear: set[str] = set()  # changes that were advised instead of tried
         self._confirmed: list[Plan] = []
         self._exhausted = False
         self._looks = 0  # at p values, for which the level pays
+        self._setting = dataclasses.replace(setting, affordable=self._affordable)
+        self._strategy: Strategy = strategies.build(strategy, self._setting)
 
     def run(self) -> Plan | None:
         """Screen and confirm until a plan is accepted; None where nothing helps or nothing more fits."""
@@ -155,21 +156,20 @@ class _Stage:
         return kept
 
     def _decisive(self) -> Tried | None:
-        """A repair of the leading fault that gains so clearly that nothing else need be looked at before.
+        """A change that gains so clearly that nothing else need be looked at before.
 
-        Where the wiring or the data are at fault, other remedies can only make up for it.
+        It repairs the leading fault, where that lies in the wiring or the data and other remedies can only make up for
+        it; or nothing is wrong with its run any more.
         """
         top = self._setting.diagnosis.top
-        if top is None or top.rule not in self._lab.rules or self._lab.rules[top.rule].kind not in REPAIRED:
+        if top is None:
             return None
+        rule = self._lab.rules.get(top.rule)
+        repaired = rule is not None and rule.kind in REPAIRED
         for tried in sorted(self._open(), key=self._worth, reverse=True):
-            repairs = any(step.remedy in top.remedies for step in tried.change.steps)
-            if (
-                repairs
-                and tried.promising
-                and tried.gain > CLEARLY * self._screening.noise
-                and self._fits(self._price(tried))
-            ):
+            answers = any(step.remedy in top.remedies for step in tried.change.steps)
+            clear = tried.promising and tried.gain > CLEARLY * self._screening.noise
+            if answers and clear and (repaired or tried.healthy) and self._fits(self._price(tried)):
                 return tried
         return None
 
@@ -184,7 +184,7 @@ class _Stage:
         if self.screened:
             return None
         for change in self._setting.leftovers:
-            if change not in self._confirmed and strategies.fits(self._kept, change):
+            if change not in self._confirmed and strategies.adds(self._kept, change):
                 tried = Tried(self._lab.ledger.next_number(), change, 0.0, promising=True)
                 if self._fits(self._price(tried)):
                     return tried
@@ -202,6 +202,10 @@ class _Stage:
 
     def _confirmation_seeds(self) -> int:
         return seeds_of(self._looks + 1, self._seeds)
+
+    def _affordable(self, plan: Plan) -> bool:
+        """Whether a plan could be screened and confirmed with what is left."""
+        return self._fits(self._lab.price(plan) * (1 + self._confirmation_seeds()))
 
     def _fits(self, cost: float) -> bool:
         return self._lab.budget.allows(cost, jobs=self._lab.jobs)

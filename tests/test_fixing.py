@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +21,7 @@ from advisor.plan import Plan
 from advisor.remedies import Remedy, load_remedies
 from advisor.session import FixSession
 from advisor.store import Store
+from advisor.trial import Job, Ran
 
 Given = Callable[..., None]
 
@@ -139,7 +140,7 @@ def test_what_helped_is_tried_in_other_strengths(store: Store, remedies: Given) 
         gain = sum(float(step.parameters["strength"]) for step in plan.steps if step.remedy == "dropout")  # type: ignore[arg-type]
         return 0.3 + gain + noise(plan, seed)
 
-    world = World(store, score, lambda plan: HEALTHY if plan else diagnosed("dropout", "idle"))
+    world = World(store, score, lambda plan: diagnosed(rule="left over") if plan else diagnosed("dropout", "idle"))
     assert run(world).plan == change("dropout", 0.5)
     screened = [job.plan for job in world.jobs if job.seed == 0 and job.plan]
     assert screened[:3] == [change("dropout", 0.2), change("idle"), change("dropout", 0.5)]
@@ -457,6 +458,49 @@ def test_jobs_run_together(store: Store, remedies: Given) -> None:
     assert run(made(store, {"good": 0.2}, HEALTHY), jobs=3).plan == change("good")
 
 
+def test_only_seeds_that_are_asked_for_next_run_beside_the_first(store: Store, remedies: Given) -> None:
+    """However many jobs there is room for."""
+    remedies(remedy("good", "layers"))
+    world = World(store, lambda plan, seed: 0.5 + noise(plan, seed), lambda _: HEALTHY)
+    run(world, jobs=64)
+    assert [0, 1, 2, 3, 4, 5] == [job.seed for job in world.jobs]
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_a_seed_that_ran_beside_the_first_is_paid_for_once(store: Store, remedies: Given, jobs: int) -> None:
+    """A budget for the baseline on all its seeds is enough for any number of jobs."""
+    remedies(remedy("good", "layers"))
+    done = run(made(store, {"good": 0.2}), budget=6, jobs=jobs)
+    assert (6, (1, 2, 3, 4, 5)) == (done.session.spent, done.session.trials[0].seeds)
+
+
+class ShortBeside(World):
+    """Of trainings that run side by side the last one ends first; the unchanged program stops itself on seed 1."""
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Ran]:
+        for job in list(jobs)[::-1]:
+            self.epochs = lambda plan, seed=job.seed: EPOCHS if plan or seed != 1 else EPOCHS // 4
+            yield from super().run([job])
+
+
+def test_costs_are_measured_in_the_first_run_whichever_ends_first(store: Store, remedies: Given) -> None:
+    """The run beside it was no measure yet when it ended; what was said of the first run is kept for going on."""
+    remedies(remedy("good", "layers"))
+    world = ShortBeside(
+        store, lambda plan, seed: 0.5 + 0.2 * len(plan.steps) + noise(plan, seed), lambda _: diagnosed("good")
+    )
+    trainings = run(world, jobs=2).session.trainings
+    assert [(1, False), (0, True)] == [(training.seed, training.diagnosis is not None) for training in trainings[:2]]
+    assert {1.0} == {training.cost for training in trainings}
+
+
+def test_a_plan_with_fewer_steps_in_an_epoch_costs_its_epochs(store: Store, remedies: Given) -> None:
+    """A quarter of the steps, as with accumulated gradients, is no quarter of the training."""
+    remedies(remedy("good", "layers"))
+    world = made(store, {"good": 0.2}, HEALTHY, steps=lambda plan: 2 if plan else 8)
+    assert {1.0} == {training.cost for training in run(world).session.trainings}
+
+
 def test_a_fault_of_one_seed_is_noted(store: Store, remedies: Given) -> None:
     """Found on the screening seed and on no other."""
     remedies(remedy("good", "layers"))
@@ -529,11 +573,12 @@ def test_a_metric_that_was_asked_for_judges_in_spite_of_a_doubt(store: Store, re
 def test_a_clear_repair_is_confirmed_before_anything_else_is_screened(
     store: Store, remedies: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the wiring is at fault, its repair comes at once; elsewhere the other remedies are looked at first."""
-    for kind, before in (("wiring", 1), ("fit", 3)):
+    """Where the wiring is at fault, or nothing is wrong any more; else the other remedies are looked at first."""
+    sick = diagnosed(rule="left over")
+    for kind, after, before in (("wiring", sick, 1), ("fit", HEALTHY, 1), ("fit", sick, 3)):
         monkeypatch.setattr("advisor.fixing.rules_in_force", lambda _, kind=kind: {"fault": SimpleNamespace(kind=kind)})
         remedies(remedy("good", "layers"), remedy("idle", "decay"), remedy("idler", "inputs"))
-        world = made(store, {"good": 0.3, "idle": 0.0, "idler": 0.0}, HEALTHY)
+        world = made(store, {"good": 0.3, "idle": 0.0, "idler": 0.0}, after)
         assert run(world).plan == change("good")
         confirmed = [job.plan for job in world.jobs].index(change("good"), 7)
         screened = {str(job.plan) for job in world.jobs[:confirmed] if job.plan and job.seed == 0}
@@ -585,3 +630,16 @@ def test_what_adds_nothing_is_not_composed(store: Store, remedies: Given) -> Non
 
     world = World(store, score, lambda plan: diagnosed("two", rule="imagined") if plan else diagnosed("one"))
     assert run(world).plan == change("one")
+
+
+def test_the_longest_run_that_the_budget_allows_is_tried(store: Store, remedies: Given) -> None:
+    """Eight times the length is too dear to be proven, twice is not: it need not wait for other remedies."""
+    remedies(remedy("more", "epochs", (8.0, 2.0), parameters=Factor), remedy("idle", "decay"))
+
+    def length(plan: Plan) -> int:
+        factors = [int(float(str(step.parameters["factor"]))) for step in plan.steps if step.remedy == "more"]
+        return EPOCHS * (factors[0] if factors else 1)
+
+    world = made(store, {"more": 0.3, "idle": 0.0}, HEALTHY, epochs=length)
+    assert run(world).plan == Plan.of("more", factor=2.0)
+    assert next(job.plan for job in world.jobs if job.plan) == Plan.of("more", factor=2.0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -49,6 +49,7 @@ class Setting:
     experience: what helped in earlier sessions
     force:     the user wants something tried though nothing is wrong
     repair:    only what repairs the leading finding: the number to judge by says nothing else
+    affordable: whether the budget still allows a plan to be screened and confirmed
     """
 
     kept: Plan
@@ -60,6 +61,7 @@ class Setting:
     experience: Experience = field(default_factory=Experience)
     force: bool = False
     repair: bool = False
+    affordable: Callable[[Plan], bool] = lambda _: True
 
     @property
     def spent(self) -> list[Plan]:
@@ -99,6 +101,11 @@ def fits(kept: Plan, change: Plan) -> bool:
     except PlanError:
         return False
     return plan != kept
+
+
+def adds(kept: Plan, change: Plan) -> bool:
+    """Whether a change brings a remedy that is not kept, and fits."""
+    return bool({step.remedy for step in change.steps} - {step.remedy for step in kept.steps}) and fits(kept, change)
 
 
 def choices(remedy: Remedy, diagnosis: Diagnosis, evidence: Evidence) -> list[Plan]:

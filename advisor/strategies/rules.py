@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from advisor.plan import Plan
 from advisor.remedies import load_remedies
-from advisor.strategies import Screened, Setting, Strategy, choices, fits, tpe
+from advisor.strategies import Screened, Setting, Strategy, adds, choices, fits, tpe
 
 MOST_FOLLOWED = 2  # ways to go on from one change: its leading causes; more would be a search of their own
 LONGEST = 3  # remedies in one change: what is added on one seed alone is confirmed as a whole
@@ -31,7 +31,7 @@ class Rules:
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
-        self._leftovers = [change for change in setting.leftovers if fits(setting.kept, change)]
+        self._leftovers = [change for change in setting.leftovers if adds(setting.kept, change)]
         self._waiting = _candidates(setting)  # remedy -> its choices, in the order of the findings
         self._rounds = dict.fromkeys(self._waiting, 0)
         top = setting.diagnosis.top
@@ -57,7 +57,7 @@ class Rules:
         useless = [s.change for s in screened if s.gain <= 0]
         for more in (plans[0] for plans in _candidates(after).values()):
             change = best.change.changed_by(more)
-            if change not in self._asked and more not in useless:
+            if change not in self._asked and more not in useless and adds(best.change, more):
                 self._asked.append(change)
                 followed.append(change)
                 return change
@@ -104,6 +104,7 @@ def _candidates(setting: Setting) -> dict[str, list[Plan]]:
                 if name in known and name not in found:
                     plans = choices(known[name], diagnosis, setting.evidence)
                     fitting = [plan for plan in plans if fits(setting.kept, plan) and plan not in setting.spent]
-                    if fitting:
-                        found[name] = fitting
+                    if fitting:  # one that is too dear is named where there is no other
+                        allowed = [plan for plan in fitting if setting.affordable(setting.kept.changed_by(plan))]
+                        found[name] = allowed or fitting[:1]
     return found

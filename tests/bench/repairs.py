@@ -1,10 +1,10 @@
 """Which strategy repairs more, and after how many trials: from the rows of the fix benchmark and its stores.
 
-    export ADVISOR_STORE=rules.db; python ../shared/bench/run.py fix --budget 20 --json rules.json
-    export ADVISOR_STORE=tpe.db; python ../shared/bench/run.py fix --budget 20 --strategy tpe --json tpe.json
+    ADVISOR_STORE=$PWD/rules.db python DIR/run.py fix --budget 20 --json rules.json
+    ADVISOR_STORE=$PWD/tpe.db python DIR/run.py fix --budget 20 --strategy tpe --json tpe.json
     python tests/bench/repairs.py rules.json tpe.json
 
-A JSON file of the benchmark and the store beside it (same name, `.db`), a strategy each. A trial is a plan that was
+DIR is the folder of the benchmark. A JSON file of the benchmark and the store beside it (same name, `.db`), a strategy each. A trial is a plan that was
 tried, whatever it took; trainings count what it took: in multiples of the program's own, baseline and confirmation
 included. A program that is not repaired counts as never: its trials are those that the whole budget allowed.
 """
