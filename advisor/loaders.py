@@ -18,7 +18,7 @@ from typing import Any
 from torch.utils.data import DataLoader, SequentialSampler
 
 Loader = DataLoader[Any]
-ALONE = r"(?=$|_|\d|loader|iter|data|set|dl)"  # a short word begins many others: "text", "device", "values", "transformed"
+ALONE = r"(?=$|_|\d|loader|iter|data|set|dl)"  # a short word begins others: "text", "device", "values", "transformed"
 TRAINS = re.compile(rf"(^|_)(train|(tr|trn){ALONE})", re.IGNORECASE)
 VALIDATES = re.compile(rf"(^|_)(valid|test|eval|holdout|(val|va|dev|te){ALONE})", re.IGNORECASE)
 PACKAGE = str(Path(__file__).parent) + os.sep

@@ -99,12 +99,12 @@ def hook_loss_fn(loss_fn: nn.Module, changes: Sequence[LossChange]) -> Callable[
 
     def hook(module: nn.Module, args: Any, kwargs: Any, _: Any) -> Any:
         name = type(module).__name__
-        own = call = LossArguments(name, {**dict(zip(("input", "target"), args, strict=False)), **kwargs})
+        call = LossArguments(name, {**dict(zip(("input", "target"), args, strict=False)), **kwargs})
         for change in changes:
             call = change(call)
-        if call is own or call.name == name:
-            return None
-        return _scaled(getattr(functional, call.name)(**call.given), call.scale)
+            if call.name != name:  # the other changes are made where torch's function is called
+                return _scaled(getattr(functional, call.name)(**call.given), call.scale)
+        return None
 
     handle = loss_fn.register_forward_hook(hook, with_kwargs=True, prepend=True)
     return handle.remove

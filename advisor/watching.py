@@ -108,9 +108,9 @@ class Watch(Generic[T]):
         self._told = train if isinstance(train, DataLoader) else None, val if isinstance(val, DataLoader) else None
         near = loaders_near() if self._plan else (None, None)
         # by identity: the truth of a loader is its length, which a stream lacks
-        loaders = [found if given is None else given for given, found in zip(self._told, near, strict=True)]
+        given, held_out = (here if told is None else told for told, here in zip(self._told, near, strict=True))
         self._session = Session(
-            unwrapped(model), optimizers, schedulers, loss_fn, *loaders, info.epochs, step_based=info.step_based
+            unwrapped(model), optimizers, schedulers, loss_fn, given, held_out, info.epochs, info.step_based
         )
         self._session._example = lambda: example_of(self._session)
         self._info = info.model_copy(update={"plan": self._plan.model_dump(mode="json") if self._plan else None})

@@ -73,7 +73,7 @@ def train_with_schedule(rank: int, folder: Path) -> None:
     y = (x[:, 0] > 0).long()
     model = nn.parallel.DistributedDataParallel(nn.Linear(4, 2))
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    plan = advisor.Plan.of("learning_rate_schedule")
+    plan = advisor.Plan.of("learning_rate_schedule") + advisor.Plan.of("augmentation")
     for _ in advisor.watch(
         range(3), model, optimizer, train=DataLoader(TensorDataset(x, y), 8), plan=plan, report=False
     ):
@@ -87,7 +87,7 @@ def train_with_schedule(rank: int, folder: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_plan_acts_on_every_rank(tmp_path: Path) -> None:
-    """A schedule of a plan moves the rate on both ranks, so that their weights stay equal."""
+    """A plan moves the rate and changes batches on both ranks, having seen one first: their weights stay equal."""
     forked = multiprocessing.get_context("fork")
     processes = [forked.Process(target=train_with_schedule, args=(rank, tmp_path)) for rank in (0, 1)]
     for process in processes:

@@ -73,9 +73,12 @@ def run(subject: Subject) -> dict[str, Json]:
         return _nothing(used, "no rate held in a short training", sweep)
     slope = np.gradient(smooth, np.log(lrs))
     down = int((smooth <= base - NEARLY * fall).argmax())  # the first place that low
+    steepest = float(lrs[int(slope[: int(smooth.argmin()) + 1].argmin())])
+    # the two readings in use, min / 10 and the steepest point: a wide floor sets them far apart, and either misleads
+    between = math.sqrt(float(lrs[down]) / BEFORE_LOWEST * steepest)
     return {
-        "suggested": min(float(lrs[down]) / BEFORE_LOWEST, stable / BELOW_STABLE),
-        "steepest": float(lrs[int(slope[: int(smooth.argmin()) + 1].argmin())]),
+        "suggested": min(between, stable / BELOW_STABLE),
+        "steepest": steepest,
         "highest_stable": stable,
         "used": used,
         "reason": f"the loss fell from {base:.3g} by {fall:.2g}; the highest rate that holds is {stable:.2g}",

@@ -6,6 +6,8 @@ What a remedy's module defines:
     Parameters                             frozen pydantic model (`extra="forbid"`), every field with a default
     CHANGES                                what it touches: "learning_rate", "layers" …; a plan changes no part twice
                                            but those of `SHARED`
+    LASTS                                  optional: "model" or "optimizer", where the change outlasts the loop: a
+                                           second loop over the same one has it already
     candidates(diagnosis, evidence)        parameterised choices worth trying, most promising first
     apply(session, parameters)             change the live objects; CannotApply where there is nothing to change
     took_effect(record, parameters)        whether the record of the run shows the change
@@ -18,6 +20,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -253,15 +256,34 @@ def check_plan(plan: Plan, where: str = "plan") -> None:
             changed[part] = step.remedy
 
 
+_in_place: weakref.WeakKeyDictionary[object, set[str]] = weakref.WeakKeyDictionary()  # by model or optimizer: steps
+
+
+def _done(session: Session, lasts: str | None) -> set[str]:
+    """The steps that a model or an optimizer has from an earlier loop; a new set for what does not last."""
+    if lasts is None or (lasts == "optimizer" and not session.optimizers):
+        return set()
+    return _in_place.setdefault(session.model if lasts == "model" else session.optimizers[0], set())
+
+
 def apply_plan(plan: Plan, session: Session) -> None:
     """Change the session's live objects in the plan's order. Raises: CannotApply, PlanError.
 
-    What is undone when a loop is left is undone at once where a later remedy cannot be applied.
+    What is undone when a loop is left is undone at once where a later remedy cannot be applied. What lasts is not done
+    again for a second loop over the same model or optimizer: a fact `plan_in_place` names it.
     """
     check_plan(plan)
+    kept: list[Json] = []
     try:
         for step in plan.steps:
-            load_remedies()[step.remedy].apply(session, step)
+            remedy = load_remedies()[step.remedy]
+            done = _done(session, getattr(remedy.module, "LASTS", None))
+            if step.model_dump_json() in done:
+                kept.append(step.remedy)
+                session.facts["plan_in_place"] = kept
+                continue
+            remedy.apply(session, step)
+            done.add(step.model_dump_json())
     except BaseException:
         session.leave()
         raise

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from advisor.diagnosis import Diagnosis
+from advisor.errors import CannotApply
 from advisor.evidence import Evidence, Missing
 from advisor.record import Json, Record
 from advisor.remedies import Session
@@ -29,6 +31,16 @@ class Seen:
     bytes: bool
     target_shape: tuple[int, ...] | None
 
+    @property
+    def tokens(self) -> bool:
+        """Whether it may be token ids (N, T)."""
+        return not self.floating and not self.bytes and len(self.shape) == 2
+
+    @property
+    def texts(self) -> bool:
+        """Whether it may be token ids (N, T) with a target a row, and not one a token."""
+        return self.tokens and self.target_shape is not None and self.target_shape[:2] != self.shape
+
 
 def batch_seen(evidence: Evidence) -> Seen | None:
     """What the record says of the training batches; None where it says nothing."""
@@ -39,6 +51,19 @@ def batch_seen(evidence: Evidence) -> Seen | None:
     shape = _shape(table.get("shape"))
     dtype = str(table.get("dtype"))
     return Seen(shape, "float" in dtype, dtype == "uint8", _shape(table.get("target_shape")) or None)
+
+
+def are_changed_enough(diagnosis: Diagnosis) -> bool:
+    """Whether training samples are changed too much already, or are not fitted even as they are."""
+    return any(finding.rule in ("excessive_augmentation", "underfitting") for finding in diagnosis.findings)
+
+
+def example_of(session: Session, remedy: str) -> tuple[Any, Tensor | None]:
+    """One training batch (inputs, targets). Raises: CannotApply."""
+    example = session.example()
+    if example is None:
+        raise CannotApply("no training batch to look at", context=remedy, hint="pass train= to advisor.watch")
+    return example
 
 
 class Trains:

@@ -7,9 +7,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from advisor.errors import CannotApply
+from advisor.evidence import Evidence
 from advisor.record import Record
 from advisor.remedies import Session
-from advisor.remedies._batches import find_input
+from advisor.remedies._batches import batch_seen, example_of, find_input
 
 
 class EachImage:
@@ -43,12 +44,15 @@ class EachImage:
         )
 
 
+def has_images(evidence: Evidence) -> bool:
+    """Whether the training batches are known to be floating images."""
+    seen = batch_seen(evidence)
+    return seen is not None and seen.floating and len(seen.shape) == 4
+
+
 def images_of(session: Session, name: str) -> Tensor:
     """A training batch of floating images. Raises: CannotApply."""
-    example = session.example()
-    if example is None:
-        raise CannotApply("no training batch to look at", context=name, hint="pass train= to advisor.watch")
-    inputs = find_input(example[0])
+    inputs = find_input(example_of(session, name)[0])
     if inputs is None or inputs.dim() != 4 or not inputs.is_floating_point():
         raise CannotApply("expected images (N, C, H, W) with floating numbers", context=name)
     return inputs

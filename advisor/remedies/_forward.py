@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from advisor.errors import CannotApply
 from advisor.fence import unwrapped
 from advisor.remedies import Session
-from advisor.remedies._calls import NAMES, Call, Called, Key, calls_in, untapped
+from advisor.remedies._calls import NAMES, Call, Called, Key, calls_in, calls_of, untapped
 
 Replace = Callable[[Called], Any]
 
@@ -62,9 +62,9 @@ class Changed:
             if known is not None and (training in calls or change.chooses(()) is None):
                 self._chosen[training] = [*known, change.chooses(calls.get(training, ()))]
 
-    def forget(self) -> None:
-        """The next forward in each mode looks for the calls anew."""
-        self._chosen.clear()
+    def choose(self, calls: Mapping[bool, tuple[Call, ...]]) -> None:
+        """Anew, for all changes."""
+        self._chosen = {mode: [change.chooses(found) for change in self.changes] for mode, found in calls.items()}
 
     def enter(self, module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         modes = self._modes
@@ -170,10 +170,10 @@ def change_forward(
 
 
 def look_again(session: Session) -> None:
-    """Forget which calls were chosen: what was grafted since has calls of its own, and moves the others' numbers."""
+    """After a graft that has calls of its own: the model's other calls have other numbers now."""
     changed = _hooked(unwrapped(session.model))
     if changed is not None:
-        changed.forget()
+        changed.choose(calls_of(session))
 
 
 def check_reachable(session: Session, remedy: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from advisor.errors import CannotApply
 from advisor.evidence import Evidence, Missing
@@ -76,6 +76,16 @@ def loss_may_be(evidence: Evidence, names: Collection[str]) -> bool:
         return evidence.fact("loss") in names
     except Missing:
         return True
+
+
+def log(p: Tensor) -> Tensor:
+    """The logarithm of probabilities, 0 kept off minus infinity by the smallest normal number."""
+    return p.clamp_min(torch.finfo(p.dtype).tiny).log()
+
+
+def logit(p: Tensor) -> Tensor:
+    """log p - log(1 - p), each end kept off infinity by the smallest number of its own."""
+    return log(p) - torch.log1p(-p.clamp_max(1 - torch.finfo(p.dtype).eps / 2))
 
 
 def _name(loss_fn: Callable[..., Any] | None) -> str | None:

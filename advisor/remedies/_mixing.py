@@ -22,7 +22,7 @@ from advisor.errors import CannotApply
 from advisor.loss_changes import LossArguments
 from advisor.record import Record
 from advisor.remedies import Session
-from advisor.remedies._batches import Trains, find_input, leaves, with_input
+from advisor.remedies._batches import Trains, example_of, find_input, leaves, with_input
 from advisor.remedies._random import own_generator
 
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, float]]  # images, order -> mixed with images[order], share of their own
@@ -50,9 +50,7 @@ class Mixed:
 
 def start(session: Session, name: str, mix: Mix, *, images: bool) -> None:
     """Mix training batches from the second epoch on. Raises: CannotApply where there is nothing to mix."""
-    example = session.example()
-    if example is None:
-        raise CannotApply("no training batch to look at", context=name, hint="pass train= to advisor.watch")
+    example = example_of(session, name)
     inputs, targets = find_input(example[0]), example[1]
     if inputs is None or inputs.dim() < 2 or (images and inputs.dim() != 4):
         raise CannotApply(f"expected inputs {'(N, C, H, W)' if images else 'of numbers (N, …)'}", context=name)

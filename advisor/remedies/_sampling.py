@@ -7,6 +7,7 @@ from typing import Any
 from torch.utils.data import BatchSampler, IterableDataset
 
 from advisor.errors import CannotApply
+from advisor.record import Json, Record
 from advisor.remedies import Session
 
 
@@ -29,11 +30,22 @@ def indexed_loader(session: Session, remedy: str) -> Any:
     return loader
 
 
-def exchange_sampler(session: Session, loader: Any, sampler: Any) -> None:
-    """Let another sampler choose the samples, until the loop is left."""
+def exchange_sampler(session: Session, remedy: str, loader: Any, sampler: Any, **facts: Json) -> None:
+    """Let another sampler choose the samples, until the loop is left; the remedy's fact says for how many epochs.
+
+    sampler: counts in `epochs` how often it was begun
+    """
     before = loader.sampler
     _put(loader, sampler)
+    session.note(remedy, {**facts, "epochs": 0})
+    session.on_finish(lambda: session.note(remedy, {**facts, "epochs": sampler.epochs}))
     session.on_leave(lambda: _put(loader, before))
+
+
+def was_sampled(record: Record, remedy: str) -> bool:
+    """Whether the loader asked the remedy's sampler."""
+    note = record.facts.get(f"remedy.{remedy}")
+    return isinstance(note, dict) and bool(note.get("epochs"))
 
 
 def _put(loader: Any, sampler: Any) -> None:

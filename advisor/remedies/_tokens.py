@@ -11,7 +11,7 @@ from torch import Tensor
 
 from advisor.errors import CannotApply
 from advisor.remedies import Session
-from advisor.remedies._batches import WHOLE, change_batches, find_tokens, leaves, with_leaf
+from advisor.remedies._batches import WHOLE, change_batches, example_of, find_tokens, leaves, with_leaf
 
 FEWEST = 4  # rows: fewer begin with the same word by chance too often
 LABELS = {"label", "labels", "target", "targets", "y"}
@@ -42,10 +42,7 @@ class Tokens:
 
 def tokens_of(session: Session, name: str) -> Tokens:
     """Raises: CannotApply where the batches hold no token ids, or the targets are made of them."""
-    example = session.example()
-    if example is None:
-        raise CannotApply("no training batch to look at", context=name, hint="pass train= to advisor.watch")
-    inputs, targets = example
+    inputs, targets = example_of(session, name)
     found = find_tokens(inputs)
     if found is None:
         raise CannotApply("expected token ids (N, T), whole numbers", context=name)

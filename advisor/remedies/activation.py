@@ -42,6 +42,7 @@ from advisor.remedies._calls import ACTIVATIONS, CUTS, SOFTMAXES, Call, Called, 
 from advisor.remedies._forward import change_forward, check_reachable
 
 CHANGES = frozenset({"activation"})
+LASTS = "model"
 Kind = Literal["relu", "leaky_relu", "gelu", "silu", "elu", "tanh"]
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,

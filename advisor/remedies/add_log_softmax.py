@@ -41,6 +41,7 @@ from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
 from advisor.remedies._calls import CUTS, Call, Called, Key, calls_of
 from advisor.remedies._forward import InLoop, change_forward, check_reachable
+from advisor.remedies._loss_calls import log
 
 CHANGES = frozenset({"output"})
 Name = Literal["nll_loss", "kl_div", "binary_cross_entropy"]
@@ -101,7 +102,7 @@ class Normalised:
             return call
         self.reached = True
         if self.parameters.given == "probabilities":
-            return call.replace(input=output.clamp_min(torch.finfo(output.dtype).tiny).log())
+            return call.replace(input=log(output))
         classes = (1 if output.dim() > 1 else 0) if call.name == "nll_loss" else self.parameters.dim
         return call.replace(input=functional.log_softmax(output, classes))
 

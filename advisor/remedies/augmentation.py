@@ -44,7 +44,15 @@ from advisor.evidence import Evidence
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._batches import batch_seen, change_batches, find_input, were_changed, with_input
+from advisor.remedies._batches import (
+    are_changed_enough,
+    batch_seen,
+    change_batches,
+    example_of,
+    find_input,
+    were_changed,
+    with_input,
+)
 from advisor.remedies._images import COLOURS, look
 from advisor.remedies._random import own_generator
 from advisor.remedies._warp import warp
@@ -78,7 +86,7 @@ class Parameters(_Parameters):
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
     """By the shape of the inputs, the gentlest first; none for inputs that it cannot change."""
-    if {finding.rule for finding in diagnosis.findings} & {"excessive_augmentation", "underfitting"}:
+    if are_changed_enough(diagnosis):
         return []
     seen = batch_seen(evidence)
     kind = _kind(seen.shape) if seen is not None else None
@@ -101,9 +109,7 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
 
 def apply(session: Session, parameters: Parameters) -> None:
     """Raises: CannotApply where the inputs are not images, a table or sequences of numbers, or nothing would change."""
-    example = session.example()
-    if example is None:
-        raise CannotApply("no training batch to look at", context="augmentation", hint="pass train= to advisor.watch")
+    example = example_of(session, "augmentation")
     inputs, targets = find_input(example[0]), example[1]
     kind = _kind(tuple(inputs.shape)) if inputs is not None else None
     if inputs is None or kind is None:

@@ -25,18 +25,20 @@ Buda et al.: A systematic study of the class imbalance problem in convolutional 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pydantic import Field
 from torch.utils.data import RandomSampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler
 
 from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
 from advisor.evidence import Evidence
-from advisor.record import Record
+from advisor.record import Json, Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
 from advisor.remedies._labels import labels_of
 from advisor.remedies._random import own_generator
-from advisor.remedies._sampling import exchange_sampler, indexed_loader
+from advisor.remedies._sampling import exchange_sampler, indexed_loader, was_sampled
 from advisor.remedies.class_weights import UNEVEN, counted
 
 CHANGES = frozenset({"class_balance", "sampler"})
@@ -72,13 +74,21 @@ def apply(session: Session, parameters: Parameters) -> None:
     weights[drawn] = counts[labels] ** -parameters.power
     if isinstance(before, WeightedRandomSampler):
         weights = weights * (before.weights > 0)
-    sampler = WeightedRandomSampler(
-        weights.tolist(), len(before), replacement=True, generator=own_generator("balanced_sampling")
-    )
-    exchange_sampler(session, loader, sampler)
-    session.note("balanced_sampling", {"counts": counts.long().tolist(), "samples": len(before)})
+    sampler = Balanced(weights.tolist(), len(before), replacement=True, generator=own_generator("balanced_sampling"))
+    facts: dict[str, Json] = {"counts": counts.long().tolist(), "samples": len(before)}
+    exchange_sampler(session, "balanced_sampling", loader, sampler, **facts)
 
 
 def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  any power leaves the same fact
-    """Whether the sampler was exchanged."""
-    return isinstance(record.facts.get("remedy.balanced_sampling"), dict)
+    """Whether the loader asked the new sampler."""
+    return was_sampled(record, "balanced_sampling")
+
+
+class Balanced(WeightedRandomSampler):
+    """Counts its epochs."""
+
+    epochs = 0
+
+    def __iter__(self) -> Iterator[int]:
+        self.epochs += 1
+        return super().__iter__()

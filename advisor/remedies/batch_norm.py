@@ -39,6 +39,7 @@ from advisor.remedies._norms import check, graft, normalises, over_units
 from advisor.remedies._places import Place
 
 CHANGES = frozenset({"layers", "normalisation"})
+LASTS = "model"
 GRAFT = "advisor_batch_norm"  # name of the child module
 KINDS = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)  # by number of spatial dimensions
 FEWEST = 8  # samples in a batch: a convention, below it a variance is off by half its size (sd of s² = σ²·√(2/(n−1)))

@@ -36,7 +36,7 @@ from advisor.evidence import Evidence
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._batches import batch_seen
+from advisor.remedies._batches import are_changed_enough, batch_seen
 from advisor.remedies._mixing import start, were_mixed
 from advisor.remedies._random import seed_of
 
@@ -51,7 +51,7 @@ class Parameters(_Parameters):
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
     """The one choice, for images; none where it was too much already."""
-    if {finding.rule for finding in diagnosis.findings} & {"excessive_augmentation", "underfitting"}:
+    if are_changed_enough(diagnosis):
         return []
     seen = batch_seen(evidence)
     return [Parameters()] if seen is not None and len(seen.shape) == 4 and (seen.floating or seen.bytes) else []

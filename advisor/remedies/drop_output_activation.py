@@ -29,8 +29,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
@@ -43,8 +42,10 @@ from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
 from advisor.remedies._calls import ACTIVATIONS, CUTS, Call, Called, Key, calls_of
 from advisor.remedies._forward import change_forward, check_reachable
+from advisor.remedies._loss_calls import log, logit
 
 CHANGES = frozenset({"output"})
+LASTS = "model"
 RULES = frozenset({"probabilities_into_logits_loss", "output_range_mismatch"})
 LOGITS = frozenset({"cross_entropy", "binary_cross_entropy_with_logits"})
 BOUNDED = PROBABILITIES | {"relu", "tanh", "clamp", "hardtanh", "softplus"}  # no logits
@@ -131,17 +132,11 @@ class Inverted:
             self.made[key] = next((o.name for o in last_operations(output.grad_fn) if o.name not in CUTS), "")
         if self.made.get(key) == "sigmoid":
             self.reached = True
-            return call.replace(input=_logit(output))
+            return call.replace(input=logit(output))
         if self.made.get(key) == "softmax" and call.name == "cross_entropy":
             self.reached = True
-            return call.replace(input=output.clamp_min(torch.finfo(output.dtype).tiny).log())
+            return call.replace(input=log(output))
         return call
-
-
-def _logit(p: Tensor) -> Tensor:
-    """log p - log(1 - p), each end kept off infinity by the smallest number of its own."""
-    limits = torch.finfo(p.dtype)
-    return p.clamp_min(limits.tiny).log() - torch.log1p(-p.clamp_max(1 - limits.eps / 2))
 
 
 def _too_many(evidence: Evidence) -> bool:

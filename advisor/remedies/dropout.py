@@ -43,6 +43,7 @@ from advisor.remedies import Session
 from advisor.remedies._places import Place, places
 
 CHANGES = frozenset({"layers", "dropout"})
+LASTS = "model"
 CHANNELS = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.FeatureAlphaDropout)
 GRAFT = "advisor_dropout"  # name of the child module
 

@@ -33,10 +33,10 @@ from advisor.evidence import Evidence
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._batches import batch_seen
-from advisor.remedies._each_image import EachImage, graft, images_of, was_reached
+from advisor.remedies._each_image import EachImage, graft, has_images, images_of, was_reached
 
 CHANGES = frozenset({"inputs", "input_scale"})
+LASTS = "model"
 
 
 class Parameters(_Parameters):
@@ -45,8 +45,7 @@ class Parameters(_Parameters):
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:  # noqa: ARG001  by the inputs alone
     """The one choice, for images."""
-    seen = batch_seen(evidence)
-    return [Parameters()] if seen is not None and seen.floating and len(seen.shape) == 4 else []
+    return [Parameters()] if has_images(evidence) else []
 
 
 def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it has none

@@ -31,7 +31,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from advisor.diagnosis import Diagnosis
-from advisor.evidence import Evidence
+from advisor.evidence import Evidence, Missing
 from advisor.instruments._leaves import target_of
 from advisor.loss_changes import LossArguments
 from advisor.record import Json, Record
@@ -40,6 +40,7 @@ from advisor.remedies import Session
 from advisor.remedies._inputs import change_inputs, changed_input
 
 CHANGES = frozenset({"inputs", "missing_values"})
+LASTS = "model"
 FILL, FILLED = "advisor_fill", "advisor_filled"  # buffers of the model; the second counts, and is not saved
 
 
@@ -51,8 +52,8 @@ class Parameters(_Parameters):
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
     """The one choice, where the data were found to hold NaN or infinity."""
-    found = evidence.has("non_finite") or any(f.rule == "non_finite_inputs" for f in diagnosis.findings)
-    return [Parameters()] if found else []
+    fired = any(finding.rule == "non_finite_inputs" for finding in diagnosis.findings)
+    return [Parameters()] if fired or _is_seen(evidence) else []
 
 
 def apply(session: Session, parameters: Parameters) -> None:
@@ -111,6 +112,18 @@ def without_missing(call: LossArguments) -> LossArguments:
     if output.shape != target.shape or finite.all():
         return call
     return call.replace(input=output[finite], target=target[finite])
+
+
+def _is_seen(evidence: Evidence) -> bool:
+    """Whether the data, or what the model was given, hold such values: a loss may break by itself."""
+    try:
+        found = evidence.table("non_finite")
+    except Missing:
+        return False
+    data, given = found.get("data"), found.get("given")
+    counts = [data.get("inputs"), data.get("targets")] if isinstance(data, dict) else []
+    counts += given[:1] if isinstance(given, list) else []
+    return any(isinstance(count, int | float) and count > 0 for count in counts)
 
 
 def _finite_rows(batch: Any) -> Tensor | None:

@@ -39,6 +39,7 @@ from advisor.remedies._norms import check, graft, normalises, over_units
 from advisor.remedies._places import Place
 
 CHANGES = frozenset({"layers", "normalisation"})
+LASTS = "model"
 GRAFT = "advisor_group_norm"  # name of the child module
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 

@@ -42,6 +42,7 @@ from advisor.remedies._forward import check_reachable, look_again
 from advisor.remedies._places import FOREIGN, _forward, _moved
 
 CHANGES = frozenset({"activation"})
+LASTS = "model"
 Kind = Literal["relu", "gelu", "tanh"]
 LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 CHANGE_NOTHING = (nn.Identity, nn.Flatten, nn.modules.dropout._DropoutNd)  # but shapes and, in training, some units

@@ -38,6 +38,7 @@ from advisor.remedies._norms import check, graft, normalises, over_units
 from advisor.remedies._places import Place
 
 CHANGES = frozenset({"layers", "normalisation"})
+LASTS = "model"
 GRAFT = "advisor_layer_norm"  # name of the child module
 
 

@@ -35,6 +35,7 @@ from advisor.remedies import Session
 from advisor.remedies._rates import highest, scale
 
 CHANGES = frozenset({"learning_rate"})
+LASTS = "optimizer"
 TOO_HIGH = frozenset(
     {
         "learning_rate_too_high",

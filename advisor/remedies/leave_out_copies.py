@@ -32,14 +32,14 @@ from torch.utils.data import DataLoader, IterableDataset, Sampler
 
 from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
-from advisor.evidence import Evidence, Missing
+from advisor.evidence import Evidence
 from advisor.fence import untouched
 from advisor.instruments._identity import identities
 from advisor.instruments._leaves import inputs_of
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._sampling import exchange_sampler, indexed_loader
+from advisor.remedies._sampling import exchange_sampler, indexed_loader, was_sampled
 
 CHANGES = frozenset({"subset"})
 AT_ONCE = 256  # samples hashed together
@@ -49,13 +49,9 @@ class Parameters(_Parameters):
     """It has none: a copy is one whose inputs are equal bit for bit."""
 
 
-def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:  # noqa: ARG001  by what was seen
-    """The one choice, where validation samples were seen in training."""
-    try:
-        seen = evidence.table("val_identities").get("in_training")
-    except Missing:
-        return []
-    return [Parameters()] if isinstance(seen, int) and seen > 0 else []
+def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:  # noqa: ARG001  the finding says it all
+    """The one choice, where the leak was found: it lowers the score, so that no search by the score is to try it."""
+    return [Parameters()] if any(finding.rule == "train_val_leakage" for finding in diagnosis.findings) else []
 
 
 def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it has none
@@ -75,22 +71,23 @@ def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it
             "the two data sets have no sample in common" if kept else "every training sample is in the validation data",
             context="leave_out_copies",
         )
-    exchange_sampler(session, loader, Kept(loader.sampler, frozenset(kept), len(ours)))
-    session.note("leave_out_copies", {"left_out": len(ours) - len(kept), "of": len(ours)})
+    sampler = Kept(loader.sampler, frozenset(kept), len(ours))
+    exchange_sampler(session, "leave_out_copies", loader, sampler, left_out=len(ours) - len(kept), of=len(ours))
 
 
 def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  it has none
     """Whether samples were left out."""
-    return isinstance(record.facts.get("remedy.leave_out_copies"), dict)
+    return was_sampled(record, "leave_out_copies")
 
 
 class Kept(Sampler[int]):
     """Another sampler's indices without some of them. total: how many there are in the data set."""
 
     def __init__(self, sampler: Any, kept: frozenset[int], total: int) -> None:
-        self.sampler, self.kept, self.total = sampler, kept, total
+        self.sampler, self.kept, self.total, self.epochs = sampler, kept, total, 0
 
     def __iter__(self) -> Iterator[int]:
+        self.epochs += 1
         return (index for index in self.sampler if int(index) in self.kept)
 
     def __len__(self) -> int:

@@ -34,7 +34,15 @@ from advisor.evidence import Evidence
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._batches import batch_seen, change_batches, find_input, were_changed, with_input
+from advisor.remedies._batches import (
+    are_changed_enough,
+    batch_seen,
+    change_batches,
+    example_of,
+    find_input,
+    were_changed,
+    with_input,
+)
 from advisor.remedies._random import own_generator
 
 CHANGES = frozenset({"inputs", "masks"})
@@ -49,7 +57,7 @@ class Parameters(_Parameters):
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
     """Both masks, and time alone; for sequences and what may be a spectrogram: one channel, and not square."""
-    if {finding.rule for finding in diagnosis.findings} & {"excessive_augmentation", "underfitting"}:
+    if are_changed_enough(diagnosis):
         return []
     seen = batch_seen(evidence)
     if seen is None or not seen.floating:
@@ -62,9 +70,7 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
 
 def apply(session: Session, parameters: Parameters) -> None:
     """Raises: CannotApply where the inputs are no sequences, or every step has a target of its own."""
-    example = session.example()
-    if example is None:
-        raise CannotApply("no training batch to look at", context="masking", hint="pass train= to advisor.watch")
+    example = example_of(session, "masking")
     inputs, targets = find_input(example[0]), example[1]
     if inputs is None or inputs.dim() not in (3, 4) or (inputs.dim() == 4 and inputs.shape[1] != 1):
         raise CannotApply("expected inputs (N, T, F), (N, F, T) or (N, 1, F, T)", context="masking")

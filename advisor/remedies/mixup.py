@@ -34,7 +34,7 @@ from advisor.evidence import Evidence
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._batches import batch_seen
+from advisor.remedies._batches import are_changed_enough, batch_seen
 from advisor.remedies._mixing import start, were_mixed
 from advisor.remedies._random import seed_of
 from advisor.remedies._warp import as_type
@@ -50,7 +50,7 @@ class Parameters(_Parameters):
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
     """Two strengths; none for inputs that are no numbers, or where it was too much already."""
-    if {finding.rule for finding in diagnosis.findings} & {"excessive_augmentation", "underfitting"}:
+    if are_changed_enough(diagnosis):
         return []
     seen = batch_seen(evidence)
     if seen is None or not (seen.floating or (seen.bytes and len(seen.shape) == 4)):

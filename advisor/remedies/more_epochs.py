@@ -73,9 +73,8 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
     planned = evidence.info.epochs
     if planned is None or fired & {"overfitting", "data_scarcity"}:
         return []
-    longer = (
-        (8.0, 3.0, FACTOR) if planned < SHORT else (FACTOR, 4.0)
-    )  # powers of about two: lengths are searched by doubling
+    # powers of about two: lengths are searched by doubling
+    longer = (8.0, 3.0, FACTOR) if planned < SHORT else (FACTOR, 4.0)
     return [Parameters(factor=factor) for factor in longer]
 
 

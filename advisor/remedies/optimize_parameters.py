@@ -36,6 +36,7 @@ from advisor.remedies._hidden import hidden, register
 from advisor.remedies._joining import check_alone, join, movement, optimized
 
 CHANGES = frozenset({"optimized_parameters"})
+LASTS = "optimizer"
 REASONS = ("unregistered_parameters", "parameters_not_optimized")
 
 

@@ -45,6 +45,7 @@ from advisor.remedies import Session
 from advisor.remedies._rates import attached, highest, scale
 
 CHANGES = frozenset({"optimizer", "learning_rate"})
+LASTS = "optimizer"
 Kind = Literal["adamw", "adam", "sgd", "rmsprop"]
 CLASSES: dict[Kind, type[Optimizer]] = {
     "adamw": torch.optim.AdamW,

@@ -45,6 +45,7 @@ from advisor.remedies._places import LAYERS
 from advisor.remedies._random import drawing_from, own_generator, seed_of
 
 CHANGES = frozenset({"weights"})
+LASTS = "model"
 DRAWN = (*LAYERS, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 DEFAULT = 3**-0.5  # rms(w) · √inputs of PyTorch's Linear and Conv layers: uniform within ±1/√inputs
 NEAR = 0.1  # a convention: the mean square of 500 such weights, a small layer's, is off by 4 % (√(4/5) / √500)

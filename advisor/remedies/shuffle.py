@@ -35,7 +35,7 @@ from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
 from advisor.remedies._random import own_generator
-from advisor.remedies._sampling import exchange_sampler, indexed_loader
+from advisor.remedies._sampling import exchange_sampler, indexed_loader, was_sampled
 
 CHANGES = frozenset({"sampler"})
 
@@ -57,7 +57,6 @@ def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it
     """Raises: CannotApply where the samples have no indices, or something else chooses their order."""
     loader = indexed_loader(session, "shuffle")
     own = loader.sampler
-    session.note("shuffle", {"epochs": 0})
     if isinstance(own, DistributedSampler) and not own.shuffle:
         own.shuffle = True
         session.on_leave(lambda: setattr(own, "shuffle", False))
@@ -66,14 +65,12 @@ def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it
     if type(own) is not SequentialSampler:
         raise CannotApply(f"{type(own).__name__} chooses the order already", context="shuffle")
     shuffled = Shuffled(len(own), own_generator("shuffle"))
-    exchange_sampler(session, loader, shuffled)
-    session.on_finish(lambda: session.note("shuffle", {"epochs": shuffled.epochs}))
+    exchange_sampler(session, "shuffle", loader, shuffled)
 
 
 def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  it has none
     """Whether an epoch was drawn in random order."""
-    note = record.facts.get("remedy.shuffle")
-    return isinstance(note, dict) and bool(note.get("epochs"))
+    return was_sampled(record, "shuffle")
 
 
 class Shuffled(Sampler[int]):

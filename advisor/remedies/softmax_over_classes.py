@@ -38,6 +38,7 @@ from advisor.remedies._calls import SOFTMAXES, Call, Called, Key, calls_of, soft
 from advisor.remedies._forward import InLoop, change_forward, check_reachable
 
 CHANGES = frozenset({"output"})
+LASTS = "model"
 
 
 class Parameters(_Parameters):

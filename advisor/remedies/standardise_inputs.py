@@ -38,6 +38,7 @@ from advisor.remedies import Session
 from advisor.remedies._inputs import change_inputs, changed_input
 
 CHANGES = frozenset({"inputs", "input_scale"})
+LASTS = "model"
 MEAN, SCALE = "advisor_input_mean", "advisor_input_scale"  # buffers of the model
 REACHED = "advisor_input_reached"  # a plain attribute of it: an input was changed
 NEAR = 2.0  # a convention: within twice and half of the scale of 1, and half a unit from 0, nothing is gained

@@ -42,6 +42,7 @@ from advisor.remedies import Session
 from advisor.remedies._training_data import Moments, read
 
 CHANGES = frozenset({"targets", "loss_arguments"})
+LASTS = "model"
 MEAN, SCALE = "advisor_target_mean", "advisor_target_scale"  # buffers of the model
 LARGE = 10.0  # a convention, that of the rule unscaled_targets: a decade above the outputs of the beginning
 

@@ -37,7 +37,7 @@ from advisor.evidence import Evidence
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._batches import batch_seen, were_changed
+from advisor.remedies._batches import are_changed_enough, batch_seen, were_changed
 from advisor.remedies._random import own_generator
 from advisor.remedies._tokens import change_tokens, tokens_of
 
@@ -52,12 +52,10 @@ class Parameters(_Parameters):
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
     """A tenth, and three: the two cited rates. None for inputs that are no tokens."""
-    if {finding.rule for finding in diagnosis.findings} & {"excessive_augmentation", "underfitting"}:
+    if are_changed_enough(diagnosis):
         return []
     seen = batch_seen(evidence)
-    if seen is None or seen.floating or seen.bytes or len(seen.shape) != 2:
-        return []
-    return [Parameters(), Parameters(rate=0.3)]
+    return [Parameters(), Parameters(rate=0.3)] if seen is not None and seen.tokens else []
 
 
 def apply(session: Session, parameters: Parameters) -> None:

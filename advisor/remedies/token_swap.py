@@ -33,7 +33,7 @@ from advisor.evidence import Evidence
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._batches import batch_seen, were_changed
+from advisor.remedies._batches import are_changed_enough, batch_seen, were_changed
 from advisor.remedies._random import own_generator
 from advisor.remedies._tokens import change_tokens, tokens_of
 
@@ -48,12 +48,10 @@ class Parameters(_Parameters):
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
     """The one choice; none for inputs that are no tokens, or with a target for each of them."""
-    if {finding.rule for finding in diagnosis.findings} & {"excessive_augmentation", "underfitting"}:
+    if are_changed_enough(diagnosis):
         return []
     seen = batch_seen(evidence)
-    if seen is None or seen.floating or seen.bytes or len(seen.shape) != 2 or seen.target_shape is None:
-        return []
-    return [] if seen.target_shape[:2] == seen.shape else [Parameters()]
+    return [Parameters()] if seen is not None and seen.texts else []
 
 
 def apply(session: Session, parameters: Parameters) -> None:

@@ -4,7 +4,8 @@
 Puts a sampler between the loader and its own one. Each index that the user's sampler draws is mapped to one of the
 samples that were kept, so that the order, the random numbers and the number of steps in an epoch are those of the full
 run, and each kept sample comes round 1/fraction times. With `repeat=False` the other indices are left out instead, and
-an epoch has fewer steps. The shares of one seed are nested: a smaller one is part of a larger one.
+an epoch has fewer steps. The shares of one seed are nested: a smaller one is part of a larger one. The loader has its
+own sampler back when the loop is left.
 
 ## When it helps
 Never as a fix. Trained on half, a quarter and an eighth of the data, the validation error shows whether it is still
@@ -36,7 +37,7 @@ from advisor.evidence import Evidence
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._sampling import exchange_sampler, indexed_loader
+from advisor.remedies._sampling import exchange_sampler, indexed_loader, was_sampled
 
 CHANGES = frozenset({"subset"})
 
@@ -64,13 +65,12 @@ def apply(session: Session, parameters: Parameters) -> None:
     generator = torch.Generator().manual_seed(parameters.seed)
     chosen = torch.randperm(total, generator=generator).tolist()
     sampler = Subset(loader.sampler, chosen, kept, repeat=parameters.repeat)
-    exchange_sampler(session, loader, sampler)
-    session.note("training_subset", {"kept": kept, "of": total})
+    exchange_sampler(session, "training_subset", loader, sampler, kept=kept, of=total)
 
 
 def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  any fraction leaves the same fact
     """Whether samples were left out."""
-    return isinstance(record.facts.get("remedy.training_subset"), dict)
+    return was_sampled(record, "training_subset")
 
 
 class Subset(Sampler[int]):
@@ -80,11 +80,12 @@ class Subset(Sampler[int]):
     """
 
     def __init__(self, sampler: Any, order: list[int], kept: int, *, repeat: bool) -> None:
-        self.sampler, self.repeat = sampler, repeat
+        self.sampler, self.repeat, self.epochs = sampler, repeat, 0
         self.kept = frozenset(order[:kept])
         self.to = {index: order[rank % kept] for rank, index in enumerate(order)}
 
     def __iter__(self) -> Iterator[int]:
+        self.epochs += 1
         for index in self.sampler:
             if self.repeat:
                 yield self.to[int(index)]

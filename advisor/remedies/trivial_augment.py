@@ -34,7 +34,15 @@ from advisor.evidence import Evidence
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._batches import batch_seen, change_batches, find_input, were_changed, with_input
+from advisor.remedies._batches import (
+    are_changed_enough,
+    batch_seen,
+    change_batches,
+    example_of,
+    find_input,
+    were_changed,
+    with_input,
+)
 from advisor.remedies._random import drawing_from, own_generator
 from advisor.remedies._warp import as_type
 
@@ -50,7 +58,7 @@ class Parameters(_Parameters):
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
     """The one choice, for images of the size that it was made for."""
-    if {finding.rule for finding in diagnosis.findings} & {"excessive_augmentation", "underfitting"}:
+    if are_changed_enough(diagnosis):
         return []
     seen = batch_seen(evidence)
     if seen is None or len(seen.shape) != 4 or seen.shape[1] not in CHANNELS or min(seen.shape[2:]) < SMALLEST:
@@ -60,9 +68,7 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
 
 def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it has none
     """Raises: CannotApply where the inputs are no images of a known range."""
-    example = session.example()
-    if example is None:
-        raise CannotApply("no training batch to look at", context="trivial_augment", hint="pass train=")
+    example = example_of(session, "trivial_augment")
     inputs, targets = find_input(example[0]), example[1]
     if inputs is None or inputs.dim() != 4 or inputs.shape[1] not in CHANNELS:
         raise CannotApply(

@@ -34,6 +34,7 @@ from advisor.remedies import Session
 from advisor.remedies._joining import check_alone, join, movement, optimized
 
 CHANGES = frozenset({"frozen_parameters"})
+LASTS = "optimizer"
 
 
 class Parameters(_Parameters):

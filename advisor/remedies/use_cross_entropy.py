@@ -42,7 +42,7 @@ from advisor.loss_inputs import DISTANCES, PROBABILITIES, SUMS_TO_ONE, LossInput
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._loss_calls import calls_changed, change_calls, refuse_other
+from advisor.remedies._loss_calls import calls_changed, change_calls, log, logit, refuse_other
 
 CHANGES = frozenset({"loss_function"})
 LOOKS = 8  # batches that are looked at before a loss counts as no classification: one may hold a single class
@@ -168,22 +168,16 @@ def _exchanged(call: LossArguments, output: Tensor, target: Tensor, labels: Labe
         squashed = labels.squashed == "sigmoid"
         half = torch.is_autocast_enabled(output.device.type)  # torch refuses the other one there
         name = "binary_cross_entropy" + ("" if squashed and not half else "_with_logits")
-        scores = _logit(output) if squashed and half else output
+        scores = logit(output) if squashed and half else output
         like = target.reshape(output.shape).to(scores.dtype)
         return LossArguments(name, {**given, "input": scores, "target": like}, call.scale)
     scores, name = output, "cross_entropy"
     if labels.squashed == "softmax":
-        scores, name = output.clamp(min=torch.finfo(output.dtype).tiny).log(), "nll_loss"
+        scores, name = log(output), "nll_loss"
     elif labels.squashed == "sigmoid":
-        scores = _logit(output)
+        scores = logit(output)
     classes = target.argmax(labels.dim) if labels.one_hot else target.long()
     return LossArguments(name, {**given, "input": scores.movedim(labels.dim, 1), "target": classes}, call.scale)
-
-
-def _logit(p: Tensor) -> Tensor:
-    """Of a sigmoid, as near to 0 and to 1 as its numbers go."""
-    info = torch.finfo(p.dtype)
-    return p.clamp(min=info.tiny).log() - (-p.clamp(max=1 - info.eps / 2)).log1p()
 
 
 def _measures_labels(one: LossInputs) -> bool:

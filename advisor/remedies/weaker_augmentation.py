@@ -44,9 +44,8 @@ from advisor.remedies._sampling import mapped_loader
 from advisor.remedies._transforms import Transform, examples, places, without_chance
 
 CHANGES = frozenset({"transforms"})
-SAME = (
-    0.3  # of the samples were in the epoch before, as excessive_augmentation has it: more, and they are not augmented
-)
+# share of the samples that were in the epoch before, as excessive_augmentation has it: more, and they are not augmented
+SAME = 0.3
 
 
 class Parameters(_Parameters):

@@ -35,6 +35,7 @@ from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
 
 CHANGES = frozenset({"decay"})
+LASTS = "optimizer"
 DECOUPLED = 1e-2  # torch's default for AdamW; the decay of a step is lr times this
 COUPLED = 5e-4  # Zagoruyko, Komodakis 2016, arXiv 1605.07146, with SGD (He et al. 2015 use 1e-4)
 STRONGER = 10.0  # a decade, since the useful range spans several

@@ -44,6 +44,7 @@ from advisor.remedies._random import seed_of
 from advisor.remedies._resizing import ADAPTABLE, arriving, resize
 
 CHANGES = frozenset({"widths"})
+LASTS = "model"
 
 
 class Parameters(_Parameters):

@@ -4,9 +4,9 @@
     ADVISOR_STORE=$PWD/tpe.db python DIR/run.py fix --budget 20 --strategy tpe --json tpe.json
     python tests/bench/repairs.py rules.json tpe.json
 
-DIR is the folder of the benchmark. A JSON file of the benchmark and the store beside it (same name, `.db`), a strategy each. A trial is a plan that was
-tried, whatever it took; trainings count what it took: in multiples of the program's own, baseline and confirmation
-included. A program that is not repaired counts as never: its trials are those that the whole budget allowed.
+DIR is the folder of the benchmark; a JSON file of it and the store beside it (same name, `.db`) are a strategy. A trial
+is a plan that was tried, whatever it took; trainings count what it took: in multiples of the program's own, baseline
+and confirmation included. A program that is not repaired counts as never: its trials are those that the budget allowed.
 """
 
 from __future__ import annotations

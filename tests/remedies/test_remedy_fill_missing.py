@@ -174,3 +174,7 @@ def test_candidates() -> None:
     """Only where something was found missing."""
     assert fill_missing.candidates(diagnosis_of("non_finite_inputs"), Evidence(record_with())) == [Parameters()]
     assert fill_missing.candidates(diagnosis_of(), Evidence(record_with())) == []
+    seen = {"data": {"checked": 24, "inputs": 3, "targets": 0}, "given": [0, 3]}
+    assert fill_missing.candidates(diagnosis_of(), Evidence(record_with(non_finite=seen))) == [Parameters()]
+    exploded = {"data": {"checked": 24, "inputs": 0, "targets": 0}, "given": [0, 3]}
+    assert fill_missing.candidates(diagnosis_of("non_finite_loss"), Evidence(record_with(non_finite=exploded))) == []

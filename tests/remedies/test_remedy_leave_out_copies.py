@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from sessions import mlp, session_of, table
+from sessions import diagnosis_of, mlp, record_with, session_of, table
 from torch import Tensor
 from torch.utils.data import DataLoader, SequentialSampler, TensorDataset
 
 from advisor.errors import CannotApply
+from advisor.evidence import Evidence
 from advisor.remedies import Session, leave_out_copies
 from advisor.remedies.leave_out_copies import Kept, Parameters
 
@@ -37,7 +38,7 @@ def test_what_validation_holds_is_left_out() -> None:
     held = [tuple(row.tolist()) for batch in session.val for row in batch[0]]
     assert len(rows) == 18
     assert not {tuple(row.tolist()) for row in rows} & set(held)
-    assert session.facts["remedy.leave_out_copies"] == {"left_out": 6, "of": 24}
+    assert session.facts["remedy.leave_out_copies"] == {"left_out": 6, "of": 24, "epochs": 0}
     assert session.train is not None
     assert len(session.train) == 3
 
@@ -62,3 +63,10 @@ def test_validation_must_be_known() -> None:
     """Without val= nothing can be compared before the first epoch, and the error says what to pass."""
     with pytest.raises(CannotApply, match=r"not known before the first epoch; pass val="):
         leave_out_copies.apply(session_of(mlp(), table()), Parameters())
+
+
+def test_candidates() -> None:
+    """Only where the leak was found: what it does to the score is no gain that a search would see."""
+    seen = Evidence(record_with(val_identities={"in_training": 5}))
+    assert leave_out_copies.candidates(diagnosis_of("train_val_leakage"), seen) == [Parameters()]
+    assert leave_out_copies.candidates(diagnosis_of(), seen) == []
