@@ -290,7 +290,7 @@ class Laboratory:
 
 
 def _opens(job: Job) -> bool:
-    """Whether it is the first run of a session: what all others are measured in, also where one beside it ends before."""
+    """Whether it is a session's first run, which all others are measured in; one beside it may end before it."""
     return not job.plan and job.seed == SCREEN
 
 

@@ -36,6 +36,10 @@ def search(lab: Laboratory, first: Baseline, *, strategy: str, seeds: int, force
         if kept is None:
             return setting.kept
         found = _diagnose_again(lab, kept)
+        if repair:
+            lab.ledger.note(
+                "the number is right with this plan; what else the run needs is for another session with it"
+            )
         if found is None or repair:
             return kept
         setting = dataclasses.replace(

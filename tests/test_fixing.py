@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 from collections.abc import Callable, Iterable, Iterator
@@ -494,6 +495,21 @@ def test_costs_are_measured_in_the_first_run_whichever_ends_first(store: Store, 
     assert {1.0} == {training.cost for training in trainings}
 
 
+class Probed(World):
+    """The probes of the first run take as long as its training does."""
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Ran]:
+        for ran in super().run(jobs):
+            yield dataclasses.replace(ran, seconds=2 * ran.seconds) if ran.job.probes else ran
+
+
+def test_probes_are_no_part_of_what_a_run_costs(store: Store, remedies: Given) -> None:
+    """A plan that takes no more time than the program stands at ×1 in the table."""
+    remedies(remedy("good", "layers"))
+    world = Probed(store, lambda plan, seed: 0.5 + noise(plan, seed), lambda _: diagnosed("good"))
+    assert {1.0} == {trial.cost for trial in run(world).session.trials}
+
+
 def test_a_plan_with_fewer_steps_in_an_epoch_costs_its_epochs(store: Store, remedies: Given) -> None:
     """A quarter of the steps, as with accumulated gradients, is no quarter of the training."""
     remedies(remedy("good", "layers"))
@@ -600,7 +616,7 @@ def test_a_kept_remedy_may_get_other_parameters(store: Store, remedies: Given) -
 def test_what_hurt_is_not_tried_again_on_top(store: Store, remedies: Given) -> None:
     """It was screened against the unchanged program and lost; no second screening is paid for."""
     remedies(remedy("good", "layers"), remedy("bad", "inputs"))
-    world = made(store, {"bad": -0.2, "good": 0.2})
+    world = made(store, {"good": 0.2, "bad": -0.2})
     run(world, budget=40)
     assert sum("bad" in names(job.plan) for job in world.jobs) == 1
 
@@ -643,3 +659,20 @@ def test_the_longest_run_that_the_budget_allows_is_tried(store: Store, remedies:
     world = made(store, {"more": 0.3, "idle": 0.0}, HEALTHY, epochs=length)
     assert run(world).plan == Plan.of("more", factor=2.0)
     assert next(job.plan for job in world.jobs if job.plan) == Plan.of("more", factor=2.0)
+
+
+def test_what_hurt_alone_is_tried_again_where_it_leads(store: Store, remedies: Given) -> None:
+    """Two faults: repairing the second hurts as long as the first is there, and is the first thing to do after it."""
+    remedies(remedy("softmax", "output"), remedy("gradients", "layers"))
+
+    def score(plan: Plan, seed: int) -> float:
+        of = {(): 0.3, ("softmax",): 0.2, ("gradients",): 0.6}
+        return of.get(tuple(names(plan)), 0.9) + noise(plan, seed)
+
+    def diagnosis(plan: Plan) -> Diagnosis:
+        if "gradients" not in names(plan):
+            both = diagnosed("softmax", rule="one").findings + diagnosed("gradients", rule="two").findings
+            return Diagnosis(status="problems", findings=both)
+        return HEALTHY if "softmax" in names(plan) else diagnosed("softmax", rule="one")
+
+    assert set(names(run(World(store, score, diagnosis)).plan)) == {"softmax", "gradients"}

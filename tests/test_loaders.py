@@ -17,12 +17,32 @@ def loader(*, shuffle: bool = False) -> DataLoader[Any]:
 
 
 @pytest.mark.parametrize(
-    ("train", "val"), [("train_loader", "val_loader"), ("trainloader", "testloader"), ("tr", "va"), ("dl_train", "dev")]
+    ("train", "val"),
+    [
+        ("train_loader", "val_loader"),
+        ("trainloader", "testloader"),
+        ("trainLoader", "valLoader"),
+        ("tr", "va"),
+        ("dl_train", "dev"),
+        ("tr_dl", "te_dl"),
+        ("trn", "val2"),
+    ],
 )
 def test_names_tell(train: str, val: str) -> None:
     """Whatever their samplers are."""
     held = {train: loader(), val: loader(shuffle=True)}
-    assert choose(held)[0] is held[train]
+    assert choose(held) == (held[train], held[val])
+
+
+@pytest.mark.parametrize(
+    "name", ["text_loader", "tensor_loader", "teacher", "values", "device_loader", "developers", "transformed", "tree"]
+)
+def test_a_word_that_only_begins_like_a_short_one_tells_nothing(name: str) -> None:
+    """`te` is no `text`, `tr` no `tree`, `val` no `values`: such a loader goes by its sampler."""
+    held = {name: loader(shuffle=True), "other": loader()}
+    assert choose(held) == (held[name], held["other"])
+    held = {name: loader(), "other": loader(shuffle=True)}
+    assert choose(held) == (held["other"], held[name])
 
 
 def test_where_names_do_not_tell_shuffling_does() -> None:

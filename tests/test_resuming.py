@@ -265,6 +265,47 @@ def test_what_was_killed_and_what_it_failed_with_is_repeated() -> None:
     )  # fmt: skip
 
 
+def test_what_it_failed_with_is_repeated_though_another_training_ended_after_it() -> None:
+    """The first run raises, the one beside it comes to its end: only the first is made again."""
+    store = made("a.db")
+    fail = True
+
+    def mended(plan: Plan, seed: int) -> float | str:
+        return "OSError: no space left" if fail and seed == 0 else score(plan, seed)
+
+    with pytest.raises(AdvisorError, match="no space left"):
+        run(World(store, mended, lambda _: HEALTHY), jobs=2)
+    assert ["failed", "finished"] == [training.status for training in stored(store).trainings]
+    fail = False
+    second = World(store, mended, lambda _: HEALTHY)
+    assert "finished" == run(second, resume=True).session.status
+    assert [0] == [job.seed for job in second.jobs]
+
+
+class LastFirst(Dying):
+    """Of trainings that run side by side the last one ends first."""
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Ran]:
+        return super().run(list(jobs)[::-1])
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 4])
+def test_it_tries_the_same_with_any_number_of_jobs(jobs: int) -> None:
+    """Two at a time when it was begun: what was chosen together is chosen together again."""
+    whole, store = Store(str(Path("whole.db").absolute())), made("a.db")
+    alone = LastFirst(whole, score, world(whole).diagnosis)
+    expected = same(run(alone, budget=40, jobs=2).session)
+    first = LastFirst(store, score, world(store).diagnosis)
+    first.off_at = len(alone.jobs) // 2
+    with pytest.raises(Killed):
+        run(first, budget=40, jobs=2)
+    killed(stored(store), store)
+    second = LastFirst(store, score, world(store).diagnosis)
+    done = run(second, resume=True, jobs=jobs)
+    assert expected == same(done.session)
+    assert len(alone.jobs) == len(first.jobs) + len(second.jobs)
+
+
 def test_runs_that_were_under_way_are_told_that_they_ended() -> None:
     """They are interrupted, and nothing that they measured is lost."""
     store = made("a.db")

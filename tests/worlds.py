@@ -89,6 +89,7 @@ class World:
     jobs: list[Job] = dataclasses.field(default_factory=list)
     interrupt_at: int | None = None  # the number of the job that Ctrl-C hits
     interrupt: signal.Signals = signal.SIGINT  # or another signal in its place
+    steps: Callable[[Plan], int] = lambda _plan: STEPS  # of an epoch
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Ran]:
         for job in jobs:
@@ -122,7 +123,7 @@ class World:
         return Ran(job, number, status, broken, float(len(curve)), 0.0, log)
 
     def _rows(self, epoch: int, value: float, job: Job) -> list[Sample]:
-        step = (epoch + 1) * STEPS
+        step = (epoch + 1) * self.steps(job.plan)
         loss = 1.0 / (epoch + 1) + job.seed / 1000
         found = [Sample("train_loss", "train", step, epoch, np.array([loss], np.float32))]
         for name, factor in self.series.items():

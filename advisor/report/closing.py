@@ -11,6 +11,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.text import Text
 
 from advisor.diagnosis import Diagnosis
+from advisor.metric import MEANING
 from advisor.report.findings import label
 from advisor.report.heading import baseline_scores
 from advisor.report.wording import clean, duration, names, number, signed, spread
@@ -57,7 +58,7 @@ def session_plan(session: FixSession) -> Iterator[RenderableType]:
             yield _Line("use it", f'advisor.watch(..., plan="{path}")')
             if session.command and path.endswith(PLAN):
                 words = [path, session.command[0], *_arguments(session.command)]
-                remark = "a patch of the script, proven by the same losses"
+                remark = "prints a proven patch"
                 yield _Line("as code", shlex.join(["advisor", "apply", *map(clean, words)]), remark)
     yield _Line("look", "advisor report")
 
@@ -81,7 +82,8 @@ def outcome(session: FixSession) -> Text:
     """What came of a session, without the full stop: "0.842 → 0.921 on seeds that chose nothing (p 0.031)"."""
     final = session.final
     if session.plan and final is not None and final.baseline and final.plan:
-        line = Text(f"{number(fmean(final.baseline))} → {number(fmean(final.plan))}", style="bold")
+        judge = f"{session.metric} " if session.metric in MEANING else ""  # a number that is not the program's own
+        line = Text(f"{judge}{number(fmean(final.baseline))} → {number(fmean(final.plan))}", style="bold")
         words = [] if final.kind == "helped" else [final.kind.replace("_", " ")]
         words += [] if final.p is None else [f"p {number(final.p)}"]
         remark = f" ({', '.join(words)})" if words else ""

@@ -1,4 +1,4 @@
-"""The name of a remedy -> its parameters' default numbers, read from the file without running it: that would load torch.
+"""The name of a remedy -> its parameters' default numbers, read from the file: running it would load torch.
 
 The file has a class `Parameters` with a field a line (`advisor.remedies`).
 """

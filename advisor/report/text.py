@@ -24,6 +24,7 @@ from advisor.report.wording import clean, script
 
 WIDTH = 100  # columns: the whole table of trials on one line each
 SCREEN = 80, 24  # columns and lines of the terminal that every program may count on
+NARROW = 13  # columns of a verdict where room is short, so that a plan's words are seldom broken: "helped ◀ kept"
 ROOMY = 90  # columns from which the table can afford two spaces between columns
 MESSAGE_LINES = 3  # of a finding in the summary: what two sentences need
 
@@ -116,7 +117,7 @@ class _Trials:
         table.add_column(clean(self.report.session.metric), no_wrap=True)
         for name in ("gain", "p", "cost"):
             table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("verdict", overflow="fold")
+        table.add_column("verdict", overflow="fold", max_width=None if console.width >= ROOMY else NARROW)
         for row in rows(self.report.session):
             verdict = Text(row.verdict, style=row.style)
             if row.note:

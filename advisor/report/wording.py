@@ -108,8 +108,8 @@ def plan_text(plan: Plan, against: Plan | None = None) -> str:
     A remedy's only parameter needs no name; of several, numbers that are the remedy's defaults are left out, and of a
     list all but its first names. The plan's file has them all.
 
-    >>> plan_text(Plan.of("dropout", rate=0.5) + Plan.of("mixup", alpha=0.2, rate=1), Plan.of("dropout", rate=0.5))
-    'kept + mixup(alpha=0.2, rate=1)'
+    >>> plan_text(Plan.of("dropout", rate=0.5) + Plan.of("mixup", alpha=0.3, rate=1), Plan.of("dropout", rate=0.5))
+    'kept + mixup(alpha=0.3, rate=1)'
     >>> plan_text(Plan.of("dropout", rate=0.5) + Plan.of("batch_norm"))
     'dropout(0.5) + batch_norm'
     >>> plan_text(Plan.of("augmentation", shift=0.125, rotation=10.0, noise=0.1))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from advisor.diagnosis import Diagnosis
 from advisor.plan import Plan
 from advisor.remedies import load_remedies
 from advisor.strategies import Screened, Setting, Strategy, adds, choices, fits, tpe
@@ -54,7 +55,8 @@ class Rules:
         after = dataclasses.replace(
             self._setting, kept=beneath, diagnosis=best.diagnosis, evidence=best.evidence, first=None
         )
-        useless = [s.change for s in screened if s.gain <= 0]
+        leading = _first_remedy(best.diagnosis)
+        useless = [s.change for s in screened if s.gain <= 0 and s.change.steps[0].remedy != leading]
         for more in (plans[0] for plans in _candidates(after).values()):
             change = best.change.changed_by(more)
             if change not in self._asked and more not in useless and adds(best.change, more):
@@ -96,15 +98,22 @@ class Rules:
 
 
 def _candidates(setting: Setting) -> dict[str, list[Plan]]:
-    known = load_remedies()
+    known, leading = load_remedies(), _first_remedy(setting.diagnosis)
     found: dict[str, list[Plan]] = {}
     for diagnosis in (setting.diagnosis, *([setting.first] if setting.first is not None else [])):
         for finding in diagnosis.findings[: 1 if setting.repair else None]:
             for name in setting.experience.order(finding.rule, finding.remedies):
                 if name in known and name not in found:
                     plans = choices(known[name], diagnosis, setting.evidence)
-                    fitting = [plan for plan in plans if fits(setting.kept, plan) and plan not in setting.spent]
+                    spent = () if name == leading else setting.spent
+                    fitting = [plan for plan in plans if fits(setting.kept, plan) and plan not in spent]
                     if fitting:  # one that is too dear is named where there is no other
                         allowed = [plan for plan in fitting if setting.affordable(setting.kept.changed_by(plan))]
                         found[name] = allowed or fitting[:1]
     return found
+
+
+def _first_remedy(diagnosis: Diagnosis) -> str | None:
+    """What the leading finding asks for first: it may have hurt before another fault was out of the way."""
+    top = diagnosis.top
+    return top.remedies[0] if top is not None and top.remedies else None

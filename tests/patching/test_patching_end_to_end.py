@@ -124,6 +124,22 @@ def test_a_plan_that_cannot_be_written_at_all(folder: Path, capsys: pytest.Captu
     assert (folder / "train.py").read_text() == SCRIPT
 
 
+def test_a_plan_that_cannot_be_applied(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the remedy did not find, in which script, and the next move; a wrong parameter names the plan's file."""
+    Plan.of("schedule_per_epoch").save(folder / "advisor-plan.toml")
+    assert call("apply", "train.py") == 7
+    assert capsys.readouterr().err.splitlines() == [
+        "error: train.py, schedule_per_epoch: no scheduler of torch's acts on the optimizer",
+        "hint:  take this remedy out of the plan",
+    ]
+    Plan.of("dropout", rat=0.5).save(folder / "advisor-plan.toml")
+    assert call("apply", "train.py") == 6
+    assert capsys.readouterr().err.splitlines() == [
+        "error: advisor-plan.toml, remedy dropout: there is no parameter 'rat'",
+        "hint:  it takes rate, conv_rate",
+    ]
+
+
 def test_a_script_that_fails_under_the_plan(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its own error is shown, with the line."""
     script(folder, ("        optimizer.step()", "        raise ValueError('mine')"))

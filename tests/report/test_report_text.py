@@ -89,6 +89,19 @@ def test_a_session() -> None:
     assert text.endswith(SESSION)
 
 
+def test_names_of_remedies_are_not_broken_on_a_narrow_terminal() -> None:
+    """At 80 columns the verdict makes room for the plan, and nothing is cut off."""
+    plan = Plan.of("drop_output_activation") + Plan.of("augmentation", rotation=10.0, shear=10.0, noise=0.1)
+    changes = {"plan": plan, "against": Plan(), "note": "stopped at epoch 11 of 30 epochs"}
+    trials = [trial.model_copy(update=changes) for trial in session().trials[1:2]]
+    lines = render_text(SessionReport(session().model_copy(update={"trials": tuple(trials)})), 80).splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("trial"))
+    words = " ".join(lines[start : start + 5]).split()
+    for word in ("drop_output_activation", "shear=10)", "helped", "kept,", "+0.080"):
+        assert word in words
+    assert all(cell_len(line) <= 80 for line in lines)
+
+
 def test_healthy_is_an_outcome() -> None:
     """It says what was covered; there is nothing to fix and nothing to explain."""
     expected = (
