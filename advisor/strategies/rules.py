@@ -98,6 +98,7 @@ class Rules:
 
 
 def _candidates(setting: Setting) -> dict[str, list[Plan]]:
+    """By remedy; what is kept already, and could only get other parameters, after what would be new."""
     known, leading = load_remedies(), _first_remedy(setting.diagnosis)
     found: dict[str, list[Plan]] = {}
     for diagnosis in (setting.diagnosis, *([setting.first] if setting.first is not None else [])):
@@ -110,7 +111,8 @@ def _candidates(setting: Setting) -> dict[str, list[Plan]]:
                     if fitting:  # one that is too dear is named where there is no other
                         allowed = [plan for plan in fitting if setting.affordable(setting.kept.changed_by(plan))]
                         found[name] = allowed or fitting[:1]
-    return found
+    kept = {step.remedy for step in setting.kept.steps}
+    return {name: found[name] for name in sorted(found, key=lambda name: name in kept)}
 
 
 def _first_remedy(diagnosis: Diagnosis) -> str | None:
