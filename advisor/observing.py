@@ -150,11 +150,11 @@ class Observer:
                 self._charged("loss_called", heard_loss(name, function, args, kwargs, value, inside=self._inside > 0))
             if self._inside:
                 self._inner_name = name
-            elif not torch.is_grad_enabled() or (self._roles.role != "train" and self.validating()):
-                if self.validating():
-                    self.validations.loss(loss_call(name, function, args, kwargs, value))
-            elif isinstance(value, Tensor) and value.requires_grad:
-                self._pending.append((name, function, args, kwargs, value))
+            elif torch.is_grad_enabled() and (self._roles.role == "train" or not self.validating()):  # most steps
+                if isinstance(value, Tensor) and value.requires_grad:
+                    self._pending.append((name, function, args, kwargs, value))
+            elif self.validating():
+                self.validations.loss(loss_call(name, function, args, kwargs, value))
         except Exception as error:  # noqa: BLE001  the fence
             self.live.recorder.problem("loss", error)
 

@@ -23,7 +23,7 @@ from advisor.strategies import Screened, Setting, Strategy
 
 REPAIRED = ("wiring", "data")  # kinds of rules whose fault a remedy takes away
 ADDED = 2.0  # standard deviations that one more remedy has to bring: by chance in one of 12 (a difference of two runs)
-CLEARLY = 3.0  # standard deviations of what is kept: by chance in one of 700 screenings
+CLEARLY = 3.0  # standard deviations of what is kept: by chance in one of 60 (a difference of two runs)
 
 
 def search(lab: Laboratory, first: Baseline, *, strategy: str, seeds: int, force: bool) -> Plan:

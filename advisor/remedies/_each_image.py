@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from advisor.remedies import Session
 from advisor.remedies._batches import batch_seen, example_of, find_input
 
 
-class EachImage:
+class EachImage(ABC):
     """Passes the images (N, C, H, W) among what a model is called with through `change`.
 
     A class of this module, so that models pickle. reached: a training forward came through
@@ -31,9 +32,9 @@ class EachImage:
         named = next((key for key, value in kwargs.items() if self._is_images(value)), None)
         return None if named is None else (args, {**kwargs, named: self.change(kwargs[named])})
 
+    @abstractmethod
     def change(self, images: Tensor) -> Tensor:
         """Same shape and type."""
-        raise NotImplementedError
 
     def _is_images(self, value: Any) -> bool:
         return (
