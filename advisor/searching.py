@@ -195,8 +195,9 @@ class _Stage:
         return None
 
     def _worth(self, tried: Tried) -> float:
-        """Its gain, less what chance may add for each remedy beyond the first."""
-        return tried.gain - ADDED * self._screening.noise * (len(tried.change.steps) - 1)
+        """Its gain; less what chance may add for each remedy beyond the first, unless its run is healthy by them."""
+        more = 0 if tried.healthy else len(tried.change.steps) - 1
+        return tried.gain - ADDED * self._screening.noise * more
 
     def _open(self) -> list[Tried]:
         return [t for t in self._screening.tried if t.change not in self._confirmed]

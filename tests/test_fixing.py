@@ -677,3 +677,18 @@ def test_what_hurt_alone_is_tried_again_where_it_leads(store: Store, remedies: G
         return HEALTHY if "softmax" in names(plan) else diagnosed("softmax", rule="one")
 
     assert set(names(run(World(store, score, diagnosis)).plan)) == {"softmax", "gradients"}
+
+
+def test_what_leaves_nothing_wrong_needs_no_margin(store: Store, remedies: Given) -> None:
+    """The second of two faults hardly costs anything in the score: it was found, so its repair is kept as well."""
+    remedies(remedy("one", "layers"), remedy("two", "inputs"))
+
+    def score(plan: Plan, seed: int) -> float:
+        return 0.5 + 0.3 * ("one" in names(plan)) + 0.001 * ("two" in names(plan)) + noise(Plan(), seed)
+
+    def diagnosis(plan: Plan) -> Diagnosis:
+        return (
+            HEALTHY if len(plan.steps) == 2 else diagnosed("two" if plan else "one", rule="left" if plan else "first")
+        )
+
+    assert run(World(store, score, diagnosis)).plan == change("one") + change("two")
