@@ -36,7 +36,7 @@ accused with them. What a schedule or normalisation makes good in time is not ac
   then they will also all compute the same gradients". https://cs231n.github.io/neural-networks-2/#init
 - Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010: a
   variance of 2 over inputs plus outputs. https://proceedings.mlr.press/v9/glorot10a.html
-- He et al., Delving Deep into Rectifiers, 2015: a variance of 2 over inputs. https://arxiv.org/abs/1502.01852
+- He et al., Delving Deep into Rectifiers, 2015: for ReLU a variance of 2 over inputs. https://arxiv.org/abs/1502.01852
 - TheDeepChecker (Ben Braiek and Khomh, 2023): an initial loss that deviates from ln C by more than 100 %.
   https://github.com/thedeepchecker/thedeepchecker
 """

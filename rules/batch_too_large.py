@@ -12,7 +12,7 @@ alone.
 
 ## Why it hurts
 
-An epoch costs the same at any batch size, and a step learns nearly the same from 50 samples as from 5,000. A larger
+An epoch costs the same at any batch size, and beyond some size a step learns little more from more samples. A larger
 batch buys fewer steps for the same money.
 
 ## Example
@@ -26,8 +26,8 @@ wanted.
 
 ## References
 
-- McCandlish et al., An Empirical Model of Large-Batch Training, 2018: above a critical size larger batches only cost.
-  https://arxiv.org/abs/1812.06162
+- McCandlish et al., An Empirical Model of Large-Batch Training, 2018: beyond a critical size larger batches cost more
+  samples and save few steps. https://arxiv.org/abs/1812.06162
 - Shallue et al., Measuring the Effects of Data Parallelism on Neural Network Training, JMLR 2019: diminishing returns,
   then none. https://jmlr.org/papers/v20/18-789.html
 """

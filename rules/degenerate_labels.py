@@ -24,7 +24,7 @@ taken for constant.
 
 - PyTorch, BCEWithLogitsLoss: targets should be numbers between 0 and 1.
   https://docs.pytorch.org/docs/stable/generated/torch.nn.BCEWithLogitsLoss.html
-- Karpathy, A Recipe for Training Neural Networks, 2019: look at the data and at the label distribution first.
+- Karpathy, A Recipe for Training Neural Networks, 2019: look at the data, their imbalances and their labels first.
   https://karpathy.github.io/2019/04/25/recipe/
 """
 

@@ -27,8 +27,8 @@ or two samples do the same.
 
 ## References
 
-- Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, ICML 2013: the cliff, and
-  clipping by norm. https://proceedings.mlr.press/v28/pascanu13.html
+- Pascanu, Mikolov and Bengio, On the difficulty of training recurrent neural networks, ICML 2013: walls in the error
+  surface, and clipping by norm. https://proceedings.mlr.press/v28/pascanu13.html
 - Zhang et al., Why Gradient Clipping Accelerates Training, ICLR 2020. https://arxiv.org/abs/1905.11881
 - Amazon SageMaker Debugger, rule ExplodingTensor: NaN and infinity in any tensor.
   https://github.com/awsdocs/amazon-sagemaker-developer-guide/blob/master/doc_source/debugger-built-in-rules.md

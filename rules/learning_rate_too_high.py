@@ -33,7 +33,8 @@ and the probe `learning_rate_range` or a trial has to tell.
 ## References
 
 - TheDeepChecker (Ben Braiek and Khomh, 2023), settings.yaml: updates above 10^-1 of the weights are unstable
-  learning; a loss that is twice its minimum diverges. https://github.com/thedeepchecker/thedeepchecker
+  learning; losses that grow at a rate of 2, over their minimum, diverge.
+  https://github.com/thedeepchecker/thedeepchecker
 - Amazon SageMaker Debugger, rule WeightUpdateRatio: alarm at 10.
   https://github.com/awsdocs/amazon-sagemaker-developer-guide/blob/master/doc_source/debugger-built-in-rules.md
 - Stanford CS231n, Neural Networks 3: "this ratio should be somewhere around 1e-3. […] If it is higher then the

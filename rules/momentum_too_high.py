@@ -23,10 +23,11 @@ Any fault that makes the loss swing is blamed on the momentum where the momentum
 
 ## References
 
-- Goh, Why Momentum Really Works, Distill 2017: oscillations where β is above its optimum.
+- Goh, Why Momentum Really Works, Distill 2017: where β is too large the weights swing like an underdamped spring.
   https://distill.pub/2017/momentum/
-- Sutskever et al., On the importance of initialization and momentum in deep learning, ICML 2013: 0.99 and above only
-  with a schedule, and 0.9 at the end. https://proceedings.mlr.press/v28/sutskever13.html
+- Sutskever et al., On the importance of initialization and momentum in deep learning, ICML 2013: values
+  up to 0.999, reached by a schedule and with a rate chosen for each, tend to do better; 0.9 in the last 1,000 updates
+  lets the weights settle. https://proceedings.mlr.press/v28/sutskever13.html
 - PyTorch, `torch.optim.SGD`: how momentum enters the step.
   https://docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html
 """

@@ -27,7 +27,7 @@ be.
 
 - TheDeepChecker (Ben Braiek and Khomh, 2023), settings.yaml, Loss.NonDecreasing: a decrease of less than 5 % per
   check, over five checks. https://github.com/thedeepchecker/thedeepchecker
-- AutoTrainer (Zhang et al., ICSE 2021), rule slow convergence: accuracy rises by less than 0.01 an epoch.
+- AutoTrainer (Zhang et al., ICSE 2021), rule slow convergence: accuracy rises by 0.01 in no epoch.
   https://github.com/shiningrain/AUTOTRAINER
 """
 

@@ -14,7 +14,8 @@ Result, `probe.learning_rate_range`:
     reason          one sentence
 
 References:
-Smith: Cyclical Learning Rates for Training Neural Networks, section 3.3. arXiv 1506.01186.
+Smith: Cyclical Learning Rates for Training Neural Networks, section 3.3 (there the rate rises linearly and the accuracy
+is looked at). arXiv 1506.01186.
 Bengio: Practical Recommendations for Gradient-Based Training of Deep Architectures. arXiv 1206.5533.
 """
 
@@ -37,7 +38,7 @@ weights: Weights = "initial"
 LOWEST, HIGHEST, STEPS = 1e-7, 10.0, 100  # wider than any rate in use; 12 steps a decade resolve a factor of 1.2
 QUIET = 25  # first steps of the sweep (up to 1e-5): too low a rate to move a loss, so their spread is its noise
 WINDOW = 5  # steps of the centred mean: less than half a decade
-DIVERGED = 4.0  # times the first loss: the criterion of fastai's finder
+DIVERGED = 4.0  # times the first loss: a convention; fastai's finder stops at 4 times the lowest
 FALL = 0.05  # share of the first loss, below which a fall is what biases alone bring in a dead network (measured)
 NOISES = 4.0  # standard deviations: one false fall in thirty thousand normal draws
 TRIAL = 20  # steps at a fixed rate: 5 % above the limit of stability, a quadratic's error grows sevenfold

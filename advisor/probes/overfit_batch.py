@@ -14,7 +14,7 @@ Result, `probe.overfit_batch`:
 
 References:
 Ben Braiek, Khomh: Testing Feedforward Neural Networks Training Programs, 2023 (TheDeepChecker): 16 samples, 1,000
-steps, at most 5 % error. arXiv 2204.00694.
+steps, at most 5 % of them in the wrong class. arXiv 2204.00694.
 Karpathy: A Recipe for Training Neural Networks, 2019, "overfit one batch". https://karpathy.github.io/2019/04/25/recipe/
 """
 
@@ -34,7 +34,7 @@ weights: Weights = "initial"
 SAMPLES = 16  # TheDeepChecker's number
 STEPS = 300  # with three rates about its 1,000
 FACTORS = (1.0, 10.0, 100.0)  # on the user's rate: whether it can learn is asked here, not whether its rate is right
-FITTED = 0.05  # of the first loss: TheDeepChecker's 5 % error
+FITTED = 0.05  # of the first loss: a convention, beside TheDeepChecker's 5 % of the samples in the wrong class
 
 
 def run(subject: Subject) -> dict[str, Json]:

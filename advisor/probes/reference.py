@@ -16,7 +16,7 @@ Result, `probe.reference`:
 References:
 Cover, Hart: Nearest Neighbor Pattern Classification, 1967: at most twice the error of the best possible rule, with
 enough samples. https://doi.org/10.1109/TIT.1967.1053964
-Rifkin, Lippert: Notes on Regularized Least Squares, 2007, section 3: leave-one-out predictions in closed form.
+Rifkin, Lippert: Notes on Regularized Least Squares, 2007: leave-one-out predictions in closed form.
 https://dspace.mit.edu/handle/1721.1/37318
 """
 

@@ -1,7 +1,8 @@
 """Does one column of the inputs give the target away? How much of the target's variance each single one explains.
 
-No pass of the model: only the captured batches are looked at. For classes it is the correlation ratio, for numbers the
-squared correlation; both 1 where the column alone determines the target.
+No pass of the model: only the captured batches are looked at. For classes it is the correlation ratio, the
+variance between the classes' means over the whole one, for numbers the squared correlation; both 1 where the column
+alone determines the target.
 
 Result, `probe.single_feature`:
 
@@ -12,9 +13,8 @@ Result, `probe.single_feature`:
     samples     looked at
 
 References:
-Kaufman et al.: Leakage in Data Mining: Formulation, Detection, and Avoidance, KDD 2011, "exploratory
-data analysis can be a powerful tool for identifying leakage". https://doi.org/10.1145/2020408.2020496
-Fisher: Statistical Methods for Research Workers, 1925: the correlation ratio.
+Kaufman et al.: Leakage in Data Mining: Formulation, Detection, and Avoidance, 2012: exploratory data analysis as a tool
+to identify leakage. https://doi.org/10.1145/2382577.2382579
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ badly. A schedule that counts steps gets out of step with the run.
 Smaller batches take more steps for the same data: time, where a processor is not kept busy. Larger ones take memory.
 
 ## References
-McCandlish et al.: An Empirical Model of Large-Batch Training (2018). arXiv 1812.06162.
+McCandlish et al.: An Empirical Model of Large-Batch Training (2018): noisier gradients, larger useful batches. arXiv
+1812.06162.
 Shallue et al.: Measuring the Effects of Data Parallelism on Neural Network Training. JMLR 20 (2019).
 https://jmlr.org/papers/v20/18-789.html
 """

@@ -47,7 +47,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 class Parameters(_Parameters):
     """channels: of a group, at least."""
 
-    channels: int = Field(default=16, ge=2)  # Wu, He 2018: the best of the sizes that they compare
+    channels: int = Field(default=16, ge=2)  # a convention, among the sizes that Wu and He 2018 compare
 
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:

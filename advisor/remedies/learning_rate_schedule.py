@@ -20,8 +20,8 @@ None.
 ## References
 Loshchilov, Hutter: SGDR: Stochastic Gradient Descent with Warm Restarts (cosine). arXiv 1608.03983.
 Goyal et al.: Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour (gradual warm-up). arXiv 1706.02677.
-Smith, Topin: Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates (one cycle).
-arXiv 1708.07120.
+Smith, Topin: Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates (one cycle, then far
+below its start; the lengths here are those of torch's OneCycleLR). arXiv 1708.07120.
 He, Zhang, Ren, Sun: Deep Residual Learning for Image Recognition (divided by 10 at 32k and 48k of 64k iterations).
 arXiv 1512.03385.
 """
