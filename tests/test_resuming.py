@@ -14,9 +14,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from worlds import HEALTHY, Fraction, World, change, diagnosed, remedy
+from worlds import HEALTHY, Fraction, World, change, diagnosed, noise, only, program, remedy, run
 
 from advisor import plan_file
 from advisor.errors import AdvisorError
@@ -54,17 +53,10 @@ class Dying(World):
 @pytest.fixture(autouse=True)
 def _only_these_remedies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    known = load_remedies()
-    for name in list(known):
-        monkeypatch.delitem(known, name)
-    made = [
-        remedy("bad", "layers"),
-        remedy("good", "inputs", (1.0, 2.0)),
-        remedy("more", "decay"),
+    only(
+        monkeypatch, remedy("bad", "layers"), remedy("good", "inputs", (1.0, 2.0)), remedy("more", "decay"),
         remedy("crash", "loss"),
-    ]
-    for one in made:
-        monkeypatch.setitem(known, one.name, one)
+    )  # fmt: skip
 
 
 def score(plan: Plan, seed: int) -> float | str:
@@ -73,19 +65,11 @@ def score(plan: Plan, seed: int) -> float | str:
     if any(step.remedy == "crash" for step in plan.steps):
         return "ValueError: bad luck"
     gain = sum(worth[step.remedy] * float(step.parameters["strength"]) for step in plan.steps)  # type: ignore[arg-type]
-    return 0.5 + gain + float(np.random.default_rng([seed, *str(plan).encode()]).normal(0, 0.005))
+    return 0.5 + gain + noise(plan, seed, 0.005)
 
 
 def world(store: Store) -> Dying:
     return Dying(store, score, lambda plan: diagnosed("bad", "good", "more", "crash"))
-
-
-def program() -> None:
-    """Stands for the user's function."""
-
-
-def run(world: World, **options: Any) -> Fix:
-    return fix(program, store=world.store, executor=world, report=False, **options)
 
 
 def made(path: str) -> Store:

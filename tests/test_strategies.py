@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 import pytest
-from worlds import HEALTHY, change, diagnosed, remedy
+from worlds import HEALTHY, Given, change, diagnosed, only, remedy
 
 from advisor.diagnosis import Diagnosis
 from advisor.errors import AdvisorError
 from advisor.evidence import Evidence, Missing
 from advisor.plan import Plan
 from advisor.record import Record, RunInfo
-from advisor.remedies import Remedy, load_remedies
 from advisor.strategies import Screened, Setting, Strategy, build, choices, fits, known_strategies
 
 EVIDENCE = Evidence(Record(RunInfo()))
-Given = Callable[..., None]
 
 
 @pytest.fixture(autouse=True)
 def remedies(monkeypatch: pytest.MonkeyPatch) -> Given:
     """Makes these the only remedies that there are; none at first."""
-    known = load_remedies()
-    for name in list(known):
-        monkeypatch.delitem(known, name)
-
-    def add(*made: Remedy) -> None:
-        for one in made:
-            monkeypatch.setitem(known, one.name, one)
-
-    return add
+    only(monkeypatch)
+    return partial(only, monkeypatch)
 
 
 def setting(diagnosis: Diagnosis, kept: Plan | None = None, *leftovers: Plan, force: bool = False) -> Setting:

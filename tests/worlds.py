@@ -11,17 +11,47 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from advisor.diagnosis import Diagnosis
 from advisor.finding import Finding
+from advisor.fixing import Fix, fix
 from advisor.plan import Plan
 from advisor.record import RunInfo, Sample
-from advisor.remedies import Parameters, Remedy
+from advisor.remedies import Parameters, Remedy, load_remedies
 from advisor.store import Store
 from advisor.trial import Job, Ran
 
 EPOCHS = 8
 STEPS = 10  # an epoch
+
+Given = Callable[..., None]  # the fixture `remedies`: called with those that there are to be
+
+
+PAGE = '''"""A rule of a user's.
+
+## What it does
+
+It asks an experiment.
+
+## Why it hurts
+
+It does in this world.
+
+## Example
+
+None.
+
+## When it is wrong
+
+Never here.
+
+## References
+
+None.
+"""
+
+'''
 
 
 class Strength(Parameters):
@@ -55,6 +85,15 @@ def remedy(
     return Remedy(name, "A page.", frozenset({part}), parameters, module)
 
 
+def only(monkeypatch: pytest.MonkeyPatch, *made: Remedy) -> None:
+    """Make these the only remedies that there are."""
+    known = load_remedies()
+    for name in list(known):
+        monkeypatch.delitem(known, name)
+    for one in made:
+        monkeypatch.setitem(known, one.name, one)
+
+
 def change(name: str, strength: float = 1.0) -> Plan:
     """The plan of that remedy as its candidates give it."""
     return Plan.of(name, strength=strength)
@@ -69,6 +108,15 @@ def diagnosed(*remedies: str, rule: str = "fault", probes: tuple[str, ...] = ())
 
 
 HEALTHY = Diagnosis(status="healthy", reason="seen: everything")
+
+
+def names(plan: Plan) -> list[str]:
+    return [step.remedy for step in plan.steps]
+
+
+def noise(plan: Plan, seed: int, size: float = 0.01) -> float:
+    """The same for a plan and a seed in every run of the tests."""
+    return float(np.random.default_rng([seed, *str(plan).encode()]).normal(0, size))
 
 
 @dataclass
@@ -133,6 +181,27 @@ class World:
     def trainings(self, plan: Plan) -> int:
         """How often a plan was run."""
         return sum(job.plan == plan for job in self.jobs)
+
+
+def program() -> None:
+    """Stands for the user's function; the world knows what it reaches."""
+
+
+def run(world: World, **options: Any) -> Fix:
+    """The session of `fix` in that world."""
+    return fix(program, store=world.store, executor=world, report=False, **options)
+
+
+def gaining(store: Store, gains: dict[str, float], after: Diagnosis | None = None, **options: Any) -> World:
+    """Accuracy 0.5 and what each remedy adds; diagnosed with a fault that all of them answer."""
+
+    def score(plan: Plan, seed: int) -> float:
+        return 0.5 + sum(gains[name] for name in names(plan)) + noise(plan, seed)
+
+    def diagnosis(plan: Plan) -> Diagnosis:
+        return after if plan and after is not None else diagnosed(*gains)
+
+    return World(store, score, diagnosis, **options)
 
 
 def _kept_epochs(curve: list[float], job: Job) -> int:

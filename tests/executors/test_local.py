@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small_training import train
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -73,21 +74,6 @@ def leave_run(status: str = "finished") -> RunInfo:
     info = info.model_copy(update={"id": store.add_run(info)})
     store.close()
     return info
-
-
-def train(epochs: int = 2) -> None:
-    """A real training, watched."""
-    torch.manual_seed(0)
-    x = torch.randn(64, 4)
-    y = (x[:, 0] > 0).long()
-    model, loss_fn = nn.Linear(4, 2), nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    loader = DataLoader(TensorDataset(x, y), 16, shuffle=True)
-    for _ in advisor.watch(range(epochs), model, optimizer, loss_fn, train=loader, val=loader):
-        for inputs, targets in loader:
-            optimizer.zero_grad()
-            loss_fn(model(inputs), targets).backward()
-            optimizer.step()
 
 
 def losses(run: int | None) -> list[float]:

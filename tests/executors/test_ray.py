@@ -12,11 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import small_training
 import torch
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
-import advisor
 from advisor import executors
 from advisor.errors import AdvisorError, PlanError, ScriptError
 from advisor.executors import _remote
@@ -43,19 +41,9 @@ def cluster() -> Iterator[Any]:
     ray.shutdown()
 
 
-def train(epochs: int = 2) -> None:
-    """A real training, watched."""
-    torch.manual_seed(0)
-    x = torch.randn(64, 4)
-    y = (x[:, 0] > 0).long()
-    model, loss_fn = nn.Linear(4, 2), nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    loader = DataLoader(TensorDataset(x, y), 16, shuffle=True)
-    for _ in advisor.watch(range(epochs), model, optimizer, loss_fn, train=loader, val=loader):
-        for inputs, targets in loader:
-            optimizer.zero_grad()
-            loss_fn(model(inputs), targets).backward()
-            optimizer.step()
+def train() -> None:
+    """A training that says how many threads it had."""
+    small_training.train()
     print("trained with", torch.get_num_threads(), "thread")
 
 

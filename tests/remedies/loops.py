@@ -94,6 +94,22 @@ def run(made: Program, loop: Callable[[Program], None], plan: Plan | None = None
     return made
 
 
+def plain(made: Program) -> None:
+    """What most loops do, but for the modes."""
+    for x, y in made.train:
+        made.step(x, y)
+    made.validate()
+
+
+def usual(made: Program) -> None:
+    """What most loops do, modes and all."""
+    made.model.train()
+    for x, y in made.train:
+        made.step(x, y)
+    made.model.eval()
+    made.validate()
+
+
 def same(one: Program, other: Program) -> bool:
     """Whether two runs had the same losses and weights, bit for bit."""
     weights = zip(one.weights(), other.weights(), strict=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  as in every tutorial
-from loops import Program, program, run, same
+from loops import Program, program, run, same, usual
 from sessions import mlp, session_of, table, watched
 from test_remedy_contract import CASES, own, plan_of
 from torch import Tensor, nn
@@ -147,14 +147,7 @@ def test_a_repaired_validation_gets_the_average() -> None:
             made.step(x, y)
         made.validate()
 
-    def evaluates(made: Program) -> None:
-        made.model.train()
-        for x, y in made.train:
-            made.step(x, y)
-        made.model.eval()
-        made.validate()
-
-    expected = run(program(mlp), evaluates, Plan.of("average_weights"))
+    expected = run(program(mlp), usual, Plan.of("average_weights"))
     for turned in ORDERS:
         plan = together("average_weights", "restore_modes", turned=turned)
         assert same(run(program(mlp), never_evaluates, plan), expected)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  as in every tutorial
-from loops import Program, program, run
+from loops import Program, plain, program, run
 from sessions import diagnosis_of, mlp, record_with
 from torch import nn
 from torch.optim import SGD, Adam, Optimizer
@@ -22,12 +22,6 @@ OPTIMIZERS: dict[str, Callable[[nn.Module], Optimizer]] = {
     "momentum": lambda model: SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1),
     "adam": lambda model: Adam(model.parameters(), lr=0.01),
 }
-
-
-def plain(made: Program) -> None:
-    for x, y in made.train:
-        made.step(x, y)
-    made.validate()
 
 
 def accumulating(made: Program, steps: int, calls: list[int]) -> None:

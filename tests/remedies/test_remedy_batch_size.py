@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from loops import Program, program, run, same
+from loops import plain, program, run, same
 from sessions import diagnosis_of, mlp, record_with, session_of, table
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader, TensorDataset
@@ -17,17 +17,11 @@ from advisor.remedies.batch_size import Parameters
 PARAMETERS = {"size": 4}
 
 
-def loop(made: Program) -> None:
-    for x, y in made.train:
-        made.step(x, y)
-    made.validate()
-
-
 @pytest.mark.parametrize("size", [1, 5, 24])
 def test_it_is_the_loader_made_with_that_size(size: int) -> None:
     """Every loss and weight is that of a script that gave the size to its loader; afterwards its own is back."""
-    repaired = run(program(mlp), loop, Plan.of("batch_size", size=size))
-    assert same(repaired, run(program(mlp, batch_size=size), loop, watched=False))
+    repaired = run(program(mlp), plain, Plan.of("batch_size", size=size))
+    assert same(repaired, run(program(mlp, batch_size=size), plain, watched=False))
     assert repaired.train.batch_size == 8
     assert [len(x) for x, _ in repaired.train] == [8, 8, 8]
 

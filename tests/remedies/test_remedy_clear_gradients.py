@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F  # noqa: N812  as in every tutorial
-from loops import Program, program, run, same
+from loops import Program, plain, program, run, same
 from sessions import diagnosis_of, mlp, record_with
 from torch import nn
 
@@ -22,28 +22,22 @@ def forgets(made: Program) -> None:
     made.validate()
 
 
-def clears(made: Program) -> None:
-    for x, y in made.train:
-        made.step(x, y)
-    made.validate()
-
-
 def test_it_is_the_loop_that_clears() -> None:
     """Every loss and weight is that of the loop with zero_grad() in each step; without the plan they differ."""
-    assert same(run(program(mlp), forgets, PLAN), run(program(mlp), clears, watched=False))
-    assert not same(run(program(mlp), forgets), run(program(mlp), clears, watched=False))
+    assert same(run(program(mlp), forgets, PLAN), run(program(mlp), plain, watched=False))
+    assert not same(run(program(mlp), forgets), run(program(mlp), plain, watched=False))
 
 
 def test_a_loop_that_clears_is_unchanged() -> None:
     """A second zero_grad changes nothing."""
-    assert same(run(program(mlp), clears, PLAN), run(program(mlp), clears, watched=False))
+    assert same(run(program(mlp), plain, PLAN), run(program(mlp), plain, watched=False))
 
 
 def test_gradients_from_before_the_loop_are_cleared() -> None:
     """A trial backward pass before the loop does not reach the first step."""
     made = program(mlp)
     F.cross_entropy(made.model(made.val.dataset[:4][0]), made.val.dataset[:4][1]).backward()
-    assert same(run(made, forgets, PLAN), run(program(mlp), clears, watched=False))
+    assert same(run(made, forgets, PLAN), run(program(mlp), plain, watched=False))
 
 
 def test_accumulation_is_left_alone() -> None:

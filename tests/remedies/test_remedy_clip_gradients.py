@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  as in every tutorial
-from loops import Program, program, run, same
+from loops import Program, plain, program, run, same
 from sessions import diagnosis_of, mlp, record_with, session_of, table
 from torch import Tensor, nn
 from torch.optim import LBFGS, SGD, Adam
@@ -24,12 +24,6 @@ from advisor.remedies.clip_gradients import Parameters
 LIMIT = 0.2
 PARAMETERS = {"max_norm": LIMIT}
 PLAN = Plan.of("clip_gradients", **PARAMETERS)
-
-
-def plain(made: Program) -> None:
-    for x, y in made.train:
-        made.step(x, y)
-    made.validate()
 
 
 def clipping(made: Program) -> None:

@@ -1,19 +1,14 @@
-"""equalise_images: the classical histogram equalisation, in training, in validation and afterwards."""
+"""equalise_images: the classical histogram equalisation. The hook: test_each_image.py."""
 
 from __future__ import annotations
-
-import copy
-import pickle
 
 import numpy as np
 import pytest
 import torch
 from batches import photos, with_photos
-from sessions import diagnosis_of, mlp, record_with, session_of, table
-from torch import Tensor, nn
+from sessions import mlp, session_of, table
 
 from advisor.errors import CannotApply
-from advisor.evidence import Evidence
 from advisor.remedies import equalise_images
 from advisor.remedies.equalise_images import Equalised, Parameters
 
@@ -48,42 +43,6 @@ def test_one_shade_stays() -> None:
     assert torch.equal(Equalised(3, 0.0, 1.0).change(images)[0, 1], images[0, 1])
 
 
-class Named(nn.Module):
-    """Called with a keyword."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: Tensor | None = None
-
-    def forward(self, pixel_values: Tensor) -> Tensor:
-        self.seen = pixel_values
-        return pixel_values
-
-
-def test_model_gets_them_in_any_mode_and_in_copies() -> None:
-    """Arguments by place and by name, train and eval mode, deepcopy and pickle; anything else passes."""
-    images = photos(4)[0]
-    session = session_of(model := Named(), (images, torch.zeros(4)), torch.optim.SGD(mlp().parameters()))
-    equalise_images.apply(session, Parameters())
-    expected = Equalised(3, float(images.min()), float(images.max())).change(images)
-    for one in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):  # noqa: S301  our own bytes
-        for mode in (True, False):
-            one.train(mode)
-            assert torch.equal(one(images), expected)
-            assert torch.equal(one(pixel_values=images), expected)
-        assert torch.equal(one(table()[0]), table()[0])
-
-
-def test_compiles() -> None:
-    """torch.compile takes the hook in without a break."""
-    session = with_photos()
-    equalise_images.apply(session, Parameters())
-    images = photos()[0]
-    torch.compiler.reset()
-    compiled = torch.compile(session.model, backend="eager", fullgraph=True)
-    assert torch.allclose(compiled(images), session.model(images), atol=1e-6)
-
-
 def test_refused() -> None:
     """Tables, bytes, and images of one shade."""
     for reason, inputs in (
@@ -93,10 +52,3 @@ def test_refused() -> None:
     ):
         with pytest.raises(CannotApply, match=reason):
             equalise_images.apply(session_of(mlp(), (inputs, torch.zeros(len(inputs)))), Parameters())
-
-
-def test_candidates() -> None:
-    """For floating images."""
-    evidence = Evidence(record_with(input_batch={"shape": [32, 3, 8, 8], "dtype": "float32"}))
-    assert equalise_images.candidates(diagnosis_of(), evidence) == [Parameters()]
-    assert equalise_images.candidates(diagnosis_of(), Evidence(record_with())) == []

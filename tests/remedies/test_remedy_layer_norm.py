@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 import torch
-from sessions import Cnn, diagnosis_of, drive, images, mlp, record_with, session_of, table
+from sessions import Cnn, diagnosis_of, drive, images, mlp, record_with, same_losses, session_of, table
 from torch import Tensor, nn
 
 from advisor.errors import CannotApply
@@ -30,10 +30,7 @@ def test_same_run_as_with_the_layer_written_in() -> None:
     one = session_of(grafted, table(), torch.optim.Adam(grafted.parameters()))
     two = session_of(written, table(), torch.optim.Adam(written.parameters()))
     layer_norm.apply(one, Parameters())
-    torch.manual_seed(1)
-    losses = drive(one)
-    torch.manual_seed(1)
-    assert losses == drive(two)
+    assert same_losses(one, two)
 
 
 def test_images() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from sessions import diagnosis_of, drive, mlp, record_of, record_with, session_of, table, with_validation
-from torch.optim import SGD, lr_scheduler
+from torch.optim import SGD, Optimizer, lr_scheduler
+from torch.optim.lr_scheduler import LRScheduler
 
 from advisor.errors import CannotApply
 from advisor.evidence import Evidence
@@ -25,17 +27,22 @@ def rates(session: Session, *, steps: int) -> list[float]:
     return seen[:-1]
 
 
+def torchs(scheduler: Callable[[Optimizer], LRScheduler], *, steps: int) -> list[float]:
+    """The rates of a scheduler of torch's that is stepped after each batch, from 0.1."""
+    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    stepper, seen = scheduler(optimizer), []
+    for _ in range(steps):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        stepper.step()
+    return seen
+
+
 def test_cosine_is_torchs() -> None:
     """Stepped after every batch, the rate is that of CosineAnnealingLR over all steps."""
     session = session_of(mlp(), table(), epochs=4)
     schedule.apply(session, Parameters(kind="cosine"))
-    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
-    torchs = lr_scheduler.CosineAnnealingLR(optimizer, 12)
-    expected = []
-    for _ in range(12):
-        expected.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        torchs.step()
+    expected = torchs(lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, 12), steps=12)
     assert rates(session, steps=12) == pytest.approx(expected)
 
 
@@ -71,13 +78,7 @@ def test_exponential_is_torchs() -> None:
     """Stepped after every batch, the rate is that of ExponentialLR that ends at a hundredth."""
     session = session_of(mlp(), table(), epochs=4)
     schedule.apply(session, Parameters(kind="exponential"))
-    optimizer = SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
-    torchs = lr_scheduler.ExponentialLR(optimizer, 0.01 ** (1 / 12))
-    expected = []
-    for _ in range(12):
-        expected.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        torchs.step()
+    expected = torchs(lambda optimizer: lr_scheduler.ExponentialLR(optimizer, 0.01 ** (1 / 12)), steps=12)
     assert rates(session, steps=12) == pytest.approx(expected)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from loops import Program, program, run
+from loops import Program, program, run, usual
 from sessions import diagnosis_of, mlp, record_with, session_of, table
 from torch import Tensor, nn
 from torch.optim import LBFGS, SGD, Adagrad, Adam, Optimizer
@@ -66,14 +66,6 @@ def replaced_session() -> Session:
 FITTING = (hidden_session, replaced_session)
 
 
-def loop(made: Program) -> None:
-    made.model.train()
-    for x, y in made.train:
-        made.step(x, y)
-    made.model.eval()
-    made.validate()
-
-
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_hidden_layers_train_as_registered_ones_do(name: str) -> None:
     """Every loss is that of the script with ModuleList, ModuleDict and ParameterList, modes and all."""
@@ -81,9 +73,9 @@ def test_hidden_layers_train_as_registered_ones_do(name: str) -> None:
     def make(*, registered: bool) -> Program:
         return program(lambda: Listed(registered=registered), lambda model: OPTIMIZERS[name](model.parameters()))
 
-    repaired, expected = run(make(registered=False), loop, PLAN), run(make(registered=True), loop, watched=False)
+    repaired, expected = run(make(registered=False), usual, PLAN), run(make(registered=True), usual, watched=False)
     assert repaired.losses == expected.losses
-    assert run(make(registered=False), loop).losses != expected.losses
+    assert run(make(registered=False), usual).losses != expected.losses
     assert len(repaired.weights()) == len(expected.weights())
 
 
@@ -125,7 +117,7 @@ def test_a_new_head_is_trained_as_if_the_optimizer_came_later(name: str) -> None
             made.optimizer = OPTIMIZERS[name](made.model.parameters())
         return made
 
-    repaired, expected = run(make(late=False), loop, PLAN), run(make(late=True), loop, watched=False)
+    repaired, expected = run(make(late=False), usual, PLAN), run(make(late=True), usual, watched=False)
     assert repaired.losses == expected.losses
     assert all(torch.equal(a, b) for a, b in zip(repaired.weights(), expected.weights(), strict=True))
     assert len(repaired.optimizer.param_groups[0]["params"]) == 8

@@ -8,7 +8,7 @@ import pickle
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  as in every tutorial
-from loops import Program, program, run, same
+from loops import Program, program, run, same, usual
 from sessions import diagnosis_of, mlp, record_with, session_of, table
 from torch import Tensor, nn
 
@@ -40,14 +40,6 @@ def forgetful() -> Session:
 FITTING = (forgetful,)
 
 
-def correct(made: Program) -> None:
-    made.model.train()
-    for x, y in made.train:
-        made.step(x, y)
-    made.model.eval()
-    made.validate()
-
-
 def never_trains_again(made: Program) -> None:
     for x, y in made.train:
         made.step(x, y)
@@ -76,20 +68,20 @@ def validates_with_gradients(made: Program) -> None:
         (never_evaluates, "eval"),
         (never_evaluates, "both"),
         (validates_with_gradients, "eval"),
-        (correct, "both"),
+        (usual, "both"),
     ],
 )
 def test_it_is_the_loop_with_both_calls(loop: object, which: str) -> None:
     """Every loss, weight and running statistic is that of the loop with train() and eval()."""
     repaired = run(program(network), loop, Plan.of("restore_modes", which=which))  # type: ignore[arg-type]
-    assert same(repaired, run(program(network), correct, watched=False))
+    assert same(repaired, run(program(network), usual, watched=False))
     assert not repaired.model.training
 
 
 @pytest.mark.parametrize("loop", [never_trains_again, never_evaluates])
 def test_without_it_they_differ(loop: object) -> None:
     """The faults are faults."""
-    assert not same(run(program(network), loop), run(program(network), correct, watched=False))  # type: ignore[arg-type]
+    assert not same(run(program(network), loop), run(program(network), usual, watched=False))  # type: ignore[arg-type]
 
 
 def test_what_is_frozen_stays_in_eval_mode() -> None:
@@ -120,7 +112,7 @@ def test_the_record_no_longer_shows_the_fault() -> None:
         record = run(program(network), loop, plan).record
         assert float(record.series["eval_in_training"].values.max()) == 0
         assert float(record.series["train_in_validation"].values.max()) == 0
-    note = run(program(network), correct, plan).record.facts["remedy.restore_modes"]
+    note = run(program(network), usual, plan).record.facts["remedy.restore_modes"]
     assert note == {"train": 0, "eval": 0}
 
 
@@ -136,7 +128,7 @@ def test_copies_and_pickles_are_plain() -> None:
 
 def test_it_ends_with_the_loop() -> None:
     """After the loop the model has no hook."""
-    made = run(program(network), correct, Plan.of("restore_modes"))
+    made = run(program(network), usual, Plan.of("restore_modes"))
     assert not made.model._forward_pre_hooks
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from orders import Numbers, drawn, session_over
 from sessions import diagnosis_of, mlp, record_with, session_of, table, watched
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
-    Dataset,
     DistributedSampler,
     IterableDataset,
     SequentialSampler,
@@ -25,31 +25,11 @@ from advisor.remedies import Session, shuffle
 from advisor.remedies.shuffle import Parameters
 
 
-class Numbers(Dataset[int]):
-    """Each sample is its own index."""
-
-    def __len__(self) -> int:
-        return 100
-
-    def __getitem__(self, index: int) -> int:
-        return index
-
-
-def session_over(loader: DataLoader[Any] | None) -> Session:
-    session = session_of(mlp(), table())
-    session.train = loader
-    return session
-
-
 def in_order() -> Session:
     return session_over(DataLoader(TensorDataset(*table()), batch_size=8))
 
 
 FITTING = (in_order,)
-
-
-def drawn(loader: DataLoader[Any]) -> list[int]:
-    return [int(index) for batch in loader for index in batch]
 
 
 @pytest.mark.parametrize("batch_size", [16, None])

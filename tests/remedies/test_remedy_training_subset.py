@@ -7,35 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from sessions import mlp, session_of, table
+from orders import Numbers, drawn, session_over
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset
+from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
 from advisor.errors import CannotApply
-from advisor.remedies import Session, training_subset
+from advisor.remedies import training_subset
 from advisor.remedies.training_subset import Parameters
 
 ALWAYS = True  # what it cannot reach it says in the record
-
-
-class Numbers(Dataset[int]):
-    """Each sample is its own index."""
-
-    def __len__(self) -> int:
-        return 100
-
-    def __getitem__(self, index: int) -> int:
-        return index
-
-
-def session_over(loader: DataLoader[Any] | None) -> Session:
-    session = session_of(mlp(), table())
-    session.train = loader
-    return session
-
-
-def drawn(loader: DataLoader[Any]) -> list[int]:
-    return [int(index) for batch in loader for index in batch]
 
 
 def test_repeat_keeps_the_number_of_steps() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from loops import Program, program, run, same
+from loops import plain, program, run, same
 from sessions import diagnosis_of, mlp, record_with, session_of, table
 from torch import nn
 from torch.optim import Adam
@@ -30,12 +30,6 @@ def frozen_session() -> Session:
 FITTING = (frozen_session,)
 
 
-def loop(made: Program) -> None:
-    for x, y in made.train:
-        made.step(x, y)
-    made.validate()
-
-
 @pytest.mark.parametrize("only_trained", [False, True])
 def test_it_is_the_script_that_did_not_freeze(only_trained: bool) -> None:
     """Every loss and weight is that of the script without the line, whether the optimizer had the layer or not."""
@@ -43,9 +37,9 @@ def test_it_is_the_script_that_did_not_freeze(only_trained: bool) -> None:
     def make(model: nn.Module) -> Adam:
         return Adam([p for p in model.parameters() if p.requires_grad or not only_trained], lr=0.01)
 
-    repaired = run(program(frozen, make), loop, Plan.of("unfreeze"))
-    assert same(repaired, run(program(mlp, make), loop, watched=False))
-    assert not same(repaired, run(program(frozen, make), loop))
+    repaired = run(program(frozen, make), plain, Plan.of("unfreeze"))
+    assert same(repaired, run(program(mlp, make), plain, watched=False))
+    assert not same(repaired, run(program(frozen, make), plain))
 
 
 def test_only_the_named_layers() -> None:
