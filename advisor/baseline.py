@@ -13,12 +13,13 @@ from advisor.diagnosis import Diagnosis, diagnose
 from advisor.errors import AdvisorError, ScriptError
 from advisor.events import BaselineDone, Diagnosed
 from advisor.evidence import Evidence
+from advisor.experiments import run_experiments
+from advisor.experiments.seed_variance import confirmed
 from advisor.laboratory import SCREEN, Laboratory, Measured
 from advisor.metric import MEANING, Metric, choose, guess_mode
 from advisor.plan import Plan
 from advisor.record import Record
 from advisor.remedies import load_remedies
-from advisor.scarcity import EXPERIMENT, learning_curve
 from advisor.session import Trial
 
 if TYPE_CHECKING:
@@ -93,21 +94,22 @@ def on_fresh_seeds(lab: Laboratory, first: Baseline, seeds: Sequence[int]) -> No
 
 
 def experiments(lab: Laboratory, first: Baseline, seeds: Sequence[int]) -> Baseline:
-    """Carry out what findings ask for that takes whole trainings, and diagnose the baseline with the result."""
-    asked = any(EXPERIMENT in finding.probes for finding in (*first.diagnosis.findings, *first.diagnosis.notes))
-    record = first.run.record
-    if not asked or record is None or any(lab.known(Plan(), seed) is None for seed in seeds):
+    """What whole trainings say of the baseline. It is diagnosed again where a finding asks for what they found."""
+    record, diagnosis = first.run.record, first.diagnosis
+    asked = {probe for finding in (*diagnosis.findings, *diagnosis.notes) for probe in finding.probes}
+    facts = run_experiments(lab, asked, seeds)
+    if record is None or not facts:
         return first
-    table = learning_curve(lab, seeds)
-    if table is None:
-        return first
-    fact = {f"probe.{EXPERIMENT}": table}
-    record = dataclasses.replace(record, facts={**record.facts, **fact})
+    record = dataclasses.replace(record, facts={**record.facts, **facts})
     evidence = Evidence(record)
-    diagnosis = diagnose(evidence, lab.rules, lab.thresholds)
-    lab.store.write(record.info, new_facts=fact, problems=record.problems, diagnosis=diagnosis.model_dump_json())
+    answered = any(f"probe.{name}" in facts for name in asked)
+    if answered:
+        diagnosis = diagnose(evidence, lab.rules, lab.thresholds)
+    diagnosis = confirmed(diagnosis, facts)
+    lab.store.write(record.info, new_facts=facts, problems=record.problems, diagnosis=diagnosis.model_dump_json())
     lab.ledger.update(diagnosis=diagnosis)
-    lab.ledger.tell(Diagnosed(Plan(), diagnosis))
+    if answered:
+        lab.ledger.tell(Diagnosed(Plan(), diagnosis))
     run = dataclasses.replace(first.run, record=record)
     return Baseline(run, diagnosis, evidence, first.metric)
 

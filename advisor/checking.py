@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from advisor.cases import TWINS, Cases
 from advisor.diagnosis import diagnose
 from advisor.evidence import Evidence
+from advisor.experiments import known_experiments
 from advisor.finding import Finding, Outcome
 from advisor.partial import parts
 from advisor.probes import known_probes
 from advisor.record import Record
 from advisor.remedies import load_remedies
 from advisor.rulebook import HEADINGS, KINDS, Rule
-from advisor.scarcity import EXPERIMENT
 from advisor.source_facts import FACTS
 from advisor.thresholds import Cited, Measured
 
@@ -48,7 +48,7 @@ def known_names(rule: Rule, cases: Cases) -> Iterator[str]:
     others = set(cases.rules) - {rule.name}
     known = {
         "remedies": set(load_remedies()),
-        "probes": {*known_probes(), EXPERIMENT},
+        "probes": {*known_probes(), *known_experiments()},
         "explains": others | set(KINDS),
         "contradicts": others - set(rule.symptoms),
         "in_source": set(FACTS),

@@ -1,4 +1,7 @@
-"""Rules and remedies -> their pages as Markdown, by name. Remedies are read, not imported, so torch is not either."""
+"""Whatever a report names -> its page as Markdown: rules, remedies, experiments, and the numbers that judge.
+
+Remedies and experiments are read, not imported, so that torch is not either.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,21 @@ from rich.table import Table
 from rich.text import Text
 
 from advisor.errors import AdvisorError
+from advisor.metric import MEANING
 from advisor.rulebook import KINDS, Rule, load_rules
 
 SUGGESTIONS = 3  # names offered for a misspelt one
+Kind = Literal["rule", "remedy", "experiment", "number"]
+FOLDERS: tuple[tuple[str, Kind], ...] = (
+    ("remedies", "remedy"),
+    ("probes", "experiment"),
+    ("experiments", "experiment"),
+)
+TITLES: dict[Kind, str] = {
+    "remedy": "Remedies",
+    "experiment": "Experiments",
+    "number": "Numbers that judge",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +41,7 @@ class Page:
     """One page; text is Markdown."""
 
     name: str
-    kind: Literal["rule", "remedy"]
+    kind: Kind
     text: str
     fault: str = ""  # the kind of fault, for a rule
 
@@ -38,13 +53,15 @@ class Page:
 
 
 def load_pages(folders: Sequence[Path] = ()) -> dict[str, Page]:
-    """Every page by name: the rules, the user's among them, then the remedies. Raises: RuleError."""
-    rules = {name: Page(name, "rule", _of_rule(rule), rule.kind) for name, rule in load_rules(folders).items()}
-    remedies = {}
-    for path in sorted((Path(__file__).parent / "remedies").glob("[!_]*.py")):
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-        remedies[path.stem] = Page(path.stem, "remedy", f"{inspect.cleandoc(docstring)}\n")
-    return rules | remedies
+    """Every page by name: the rules first, the user's among them. Raises: RuleError."""
+    pages = {name: Page(name, "rule", _of_rule(rule), rule.kind) for name, rule in load_rules(folders).items()}
+    for folder, kind in FOLDERS:
+        for path in sorted((Path(__file__).parent / folder).glob("[!_]*.py")):
+            docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            pages[path.stem] = Page(path.stem, kind, f"{inspect.cleandoc(docstring)}\n")
+    for name, meaning in MEANING.items():
+        pages[name] = Page(name, "number", f"{meaning[0].upper()}{meaning[1:]}.\n")
+    return pages
 
 
 def find_page(pages: Mapping[str, Page], name: str) -> Page:
@@ -54,17 +71,18 @@ def find_page(pages: Mapping[str, Page], name: str) -> Page:
         return pages[wanted]
     close = difflib.get_close_matches(wanted, list(pages), n=SUGGESTIONS, cutoff=0.5)  # half of it spelt right
     hint = f"did you mean {', '.join(close)}?" if close else "`advisor explain` lists them"
-    raise AdvisorError(f"there is no rule or remedy {name!r}", hint=hint)
+    raise AdvisorError(f"there is no rule, remedy or experiment {name!r}", hint=hint)
 
 
 def listing(pages: Mapping[str, Page]) -> RenderableType:
     """Every name with its first sentence."""
     table = Table(box=None, pad_edge=False, show_header=False)
-    for fault, title in {**{kind: f"Rules: {kind}" for kind in KINDS}, "": "Remedies"}.items():
+    sections = [(f"Rules: {fault}", [p for p in pages.values() if p.fault == fault]) for fault in KINDS]
+    sections += [(title, [p for p in pages.values() if p.kind == kind]) for kind, title in TITLES.items()]
+    for title, found in sections:
         table.add_row(Text(title, style="bold"))
-        for page in pages.values():
-            if page.fault == fault:
-                table.add_row(Text(f"  {page.name}"), Text(page.summary))
+        for page in found:
+            table.add_row(Text(f"  {page.name}"), Text(page.summary))
     return table
 
 

@@ -14,15 +14,16 @@ from pathlib import Path
 import torch
 
 from advisor.assignment import Assignment, assign
+from advisor.experiments.data_fractions import FRACTIONS, extrapolate, subset_plan
 from advisor.metric import choose, result
 from advisor.plan import Plan
 from advisor.probes import known_probes
 from advisor.record import Record
 from advisor.rulebook import Rule
-from advisor.scarcity import EXPERIMENT, FRACTIONS, extrapolate, subset_plan
 from advisor.seeds import shift_of, shift_seeds
 from advisor.store import Store
 
+DATA_FRACTIONS = "probe.data_fractions"
 SEEDS = (1, 2)  # beside 0: a spread needs more than one run
 
 
@@ -31,7 +32,7 @@ def record_for(script: Path, rule: Rule | None) -> Record:
     needed = {name.removeprefix("probe.") for name in rule.needs if name.startswith("probe.")} if rule else set()
     probes = tuple(sorted(needed & set(known_probes())))
     whole = record(script, probes=probes)
-    reads = rule is not None and f"probe.{EXPERIMENT}" in (*rule.needs, *rule.optional)
+    reads = rule is not None and DATA_FRACTIONS in (*rule.needs, *rule.optional)
     return with_data_fractions(script, whole, probes=probes) if reads else whole
 
 
@@ -65,7 +66,7 @@ def with_data_fractions(script: Path, whole: Record, *, probes: Sequence[str] = 
     again = [record(script, seed=seed, probes=probes) for seed in SEEDS]
     full = [result(run, metric).final for run in (whole, *again)]
     probe = extrapolate([*FRACTIONS, 1.0], [*parts, full], metric)
-    return replace(whole, facts={**whole.facts, f"probe.{EXPERIMENT}": probe})
+    return replace(whole, facts={**whole.facts, DATA_FRACTIONS: probe})
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ FLOW: tuple[tuple[str, str], ...] = (
     ("verdict", "verdict"),
     (
         "fixing",
-        "budget events ledger experience resuming laboratory strategies scarcity baseline confirming screening "
+        "budget events ledger experience resuming laboratory strategies experiments baseline confirming screening "
         "searching final plan_file fixed fixing",
     ),
     ("patching", "patching"),

@@ -94,7 +94,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["report"], 4, "no store here yet", "advisor run train.py"),
         (["runs"], 4, "no store here yet", "advisor run train.py"),
         (["report", "1", "--session", "1"], 2, "expected a run or a session, found both", "leave one"),
-        (["explain", "overfiting_"], 2, "there is no rule or remedy 'overfiting_'", ""),
+        (["explain", "overfiting_"], 2, "there is no rule, remedy or experiment 'overfiting_'", ""),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

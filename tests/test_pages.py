@@ -6,7 +6,10 @@ import pytest
 from rich.console import Console
 
 from advisor.errors import AdvisorError
+from advisor.experiments import known_experiments
+from advisor.metric import MEANING
 from advisor.pages import Page, find_page, listing, load_pages
+from advisor.probes import known_probes
 from advisor.remedies import load_remedies
 from advisor.rulebook import load_rules
 
@@ -16,11 +19,14 @@ PAGES = {
 }
 
 
-def test_every_rule_and_remedy_has_its_page() -> None:
+def test_whatever_a_report_names_has_its_page() -> None:
     """The list is that of the loaders, though no remedy is imported, and each summary is one sentence."""
     pages = load_pages()
     assert {name for name, page in pages.items() if page.kind == "rule"} == set(load_rules())
     assert {name for name, page in pages.items() if page.kind == "remedy"} == set(load_remedies())
+    asked = {*known_probes(), *known_experiments()}
+    assert {name for name, page in pages.items() if page.kind == "experiment"} == asked
+    assert {name for name, page in pages.items() if page.kind == "number"} == set(MEANING)
     for name, remedy in load_remedies().items():
         assert pages[name].text.strip() == remedy.page.strip()
     for page in pages.values():
@@ -44,14 +50,14 @@ def test_a_name_may_be_written_with_dashes_or_spaces() -> None:
 
 def test_a_misspelt_name_gets_the_closest() -> None:
     """The hint names what was meant."""
-    with pytest.raises(AdvisorError, match=r"there is no rule or remedy 'overfiting'; did you mean overfitting\?"):
+    with pytest.raises(AdvisorError, match=r"no rule, remedy or experiment 'overfiting'; did you mean overfitting\?"):
         find_page(PAGES, "overfiting")
     with pytest.raises(AdvisorError, match="'xyz'; `advisor explain` lists them"):
         find_page(PAGES, "xyz")
 
 
 def test_the_list_has_the_first_sentences() -> None:
-    """One line a page: name and first sentence."""
+    """One line a page: name and first sentence, below the title of its kind."""
     console = Console(width=80)
     with console.capture() as capture:
         console.print(listing(PAGES))

@@ -18,10 +18,10 @@ app = typer.Typer()
 @app.command(rich_help_panel=PANEL)
 def explain(
     name: Annotated[
-        str | None, typer.Argument(metavar="[RULE|REMEDY]", help="Without it they are listed.", show_default=False)
+        str | None, typer.Argument(metavar="[NAME]", help="Without it they are listed.", show_default=False)
     ] = None,
 ) -> None:
-    """Print the page of a rule or a remedy. Example: advisor explain overfitting"""
+    """Print the page of a rule, a remedy or an experiment. Example: advisor explain overfitting"""
     from advisor.config import load_config
     from advisor.pages import find_page, listing, load_pages
 

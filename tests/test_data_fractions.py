@@ -7,42 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from worlds import Fraction, World, diagnosed, remedy
+from worlds import PAGE, Fraction, World, diagnosed, only, remedy, run
 
-from advisor.fixing import fix
+from advisor.experiments.data_fractions import extrapolate
 from advisor.metric import Metric
 from advisor.plan import Plan
-from advisor.remedies import load_remedies
-from advisor.scarcity import extrapolate
 from advisor.session import FixSession
 from advisor.store import Store
 
 ACCURACY, LOSS = Metric("val_accuracy", "max"), Metric("val_loss", "min")
 FRACTIONS = [0.25, 0.5, 1.0]
-RULE = '''"""Few data.
-
-## What it does
-
-It asks the experiment.
-
-## Why it hurts
-
-More data help.
-
-## Example
-
-None.
-
-## When it is wrong
-
-Never here.
-
-## References
-
-None.
-"""
-
-from advisor import Evidence, Finding, rule
+RULE = """from advisor import Evidence, Finding, rule
 
 
 @rule(
@@ -51,7 +26,7 @@ from advisor import Evidence, Finding, rule
 def few_data(run: Evidence) -> Finding | None:
     gain = run.table("probe.data_fractions")["doubling_gain"] if run.has("probe.data_fractions") else 0.0
     return Finding(message=f"Doubling should bring {gain:.2f}.", numbers=(), confidence=0.9, first_step="Collect more.")
-'''
+"""
 
 
 def curve(errors: list[float], metric: Metric = ACCURACY, seeds: int = 2) -> dict[str, Any]:
@@ -94,12 +69,9 @@ def test_a_session_carries_the_experiment_out(tmp_path: Path, monkeypatch: pytes
     """A finding that asks for it gets runs on shares of the data, and the diagnosis is made again with the result."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "few_data.py").write_text(RULE)
+    (tmp_path / "own" / "few_data.py").write_text(PAGE + RULE)
     (tmp_path / "pyproject.toml").write_text('[tool.advisor]\nrules = ["own"]\n')
-    known = load_remedies()
-    for name in list(known):
-        monkeypatch.delitem(known, name)
-    monkeypatch.setitem(known, "share", remedy("share", "subset", (), parameters=Fraction))
+    only(monkeypatch, remedy("share", "subset", (), parameters=Fraction))
 
     def score(plan: Plan, seed: int) -> float:
         share = float(plan.steps[0].parameters["fraction"]) if plan else 1.0  # type: ignore[arg-type]
@@ -110,8 +82,7 @@ def test_a_session_carries_the_experiment_out(tmp_path: Path, monkeypatch: pytes
 
     store = Store(str(tmp_path / "advisor.db"))
     asking = diagnosed(rule="few_data", probes=("data_fractions",))
-    world = World(store, score, lambda _: asking, epochs)
-    done = fix(lambda: None, store=store, executor=world, report=False)
+    done = run(World(store, score, lambda _: asking, epochs))
     probes = [(str(t.plan), t.seeds) for t in done.session.trials if t.stage == "probe"]
     assert probes == [("share(fraction=0.25)", (1,)), ("share(fraction=0.5)", (1,))]
     fact = store.record(1).facts["probe.data_fractions"]

@@ -1,8 +1,18 @@
-"""Scores at shares of the training data -> what doubling the data should bring, with an honest width.
+"""What would twice the training data bring? The program on shares of its data, and the curve that its error follows.
 
-The error of a trained model falls with the number n of samples about as a + b n^-c (Hestness et al., Deep Learning
-Scaling is Predictable, Empirically, 2017, arXiv:1712.00409). Three shares and few seeds determine three numbers badly,
-so the width comes from fitting again and again to scores drawn from the spread of the seeds.
+The error of a trained model falls with the number n of samples about as a + b n^-c. Three shares and few seeds
+determine three numbers badly, so the width comes from fitting again and again to scores drawn from the spread of the
+seeds. Costs a training on a quarter and one on a half of the data, and where the budget is large a second of each.
+
+Result, `probe.data_fractions`:
+
+    fractions, scores    shares of the training data, and the mean score at each, in the metric's unit
+    doubling_gain        expected improvement with twice the data; positive is better, also for a loss
+    doubling_gain_sd     its standard deviation under the spread of the seeds
+    metric
+
+References:
+Hestness et al.: Deep Learning Scaling is Predictable, Empirically, 2017. arXiv 1712.00409.
 """
 
 from __future__ import annotations
@@ -13,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from advisor.experiments import AskedBy
 from advisor.laboratory import Laboratory
 from advisor.metric import Metric
 from advisor.plan import Plan
@@ -23,21 +34,20 @@ from advisor.session import Trial
 if TYPE_CHECKING:
     from advisor.trial import Job
 
-EXPERIMENT = "data_fractions"  # what a rule writes into its `probes` to ask for this
+asked_by: AskedBy = "rule"
+
 FRACTIONS = (0.25, 0.5)  # of the training data, beside the whole of it that the baseline has
 SHARE = 0.1  # of the whole budget that a second seed may bring the experiment to; one seed is always taken
 EXPONENTS = np.linspace(0.1, 1.5, 29)  # c lies between 0.07 and 0.35 in Hestness et al., about 1 for a parametric model
 DRAWS = 400  # the width of an interval from so many draws is known to about 4 %
 
 
-def learning_curve(lab: Laboratory, seeds: Sequence[int]) -> dict[str, Json] | None:
-    """Train on shares of the data; the fact `probe.data_fractions`.
-
-    None where the budget does not allow it, no remedy can take a share, or a run of it broke.
-    seeds: those on which the baseline is known
-    """
+def run(lab: Laboratory, seeds: Sequence[int]) -> dict[str, Json] | None:
+    """None where the budget does not allow it, no remedy can take a share, or a run of it broke."""
     from advisor.trial import Job
 
+    if any(lab.known(Plan(), seed) is None for seed in seeds):
+        return None
     plans = [plan for plan in (subset_plan(fraction) for fraction in FRACTIONS) if plan]
     once = sum(lab.price(plan) for plan in plans)
     affordable = lab.budget.allows(once + 1 + len(seeds), jobs=lab.jobs)  # a screening and a confirmation are to follow
@@ -63,12 +73,7 @@ def learning_curve(lab: Laboratory, seeds: Sequence[int]) -> dict[str, Json] | N
 
 
 def extrapolate(fractions: Sequence[float], scores: Sequence[Sequence[float]], metric: Metric) -> dict[str, Json]:
-    """Fit the curve and read it at twice the data.
-
-    scores: for each fraction, one a seed, in the metric's unit
-    doubling_gain, doubling_gain_sd: expected improvement (positive is better, also for a loss) and its standard
-    deviation under the spread of the seeds
-    """
+    """Fit the curve and read it at twice the data. scores: for each fraction, one a seed, in the metric's unit"""
     n = np.asarray(fractions)
     means = np.array([np.mean(group) for group in scores])
     inner = np.concatenate([np.asarray(group) - np.mean(group) for group in scores])
