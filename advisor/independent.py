@@ -91,7 +91,6 @@ class _Sums:
         self._live, self._padding = live, padding
         self._loss, self._samples = 0.0, 0
         self._score: Tensor | None = None
-        self._unpadded: Tensor | None = None
         self._recall: dict[int, tuple[int, int]] = {}  # class -> right, all
 
     def add(self, call: LossCall, keep: Tensor | None) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from advisor.events import Event, TrialDone, TrialStarted
-from advisor.plan import Plan
 from advisor.session import FixSession, Trial
 from advisor.store import Store
 
@@ -63,11 +62,6 @@ class Ledger:
         for trial in self.session.trials:
             if trial.number == number:
                 self._put(trial.model_copy(update=changes))
-
-    def trial_of(self, plan: Plan) -> Trial | None:
-        """The newest trial of a plan."""
-        found = [trial for trial in self.session.trials if trial.plan == plan]
-        return found[-1] if found else None
 
     def _put(self, trial: Trial) -> None:
         others = [known for known in self.session.trials if known.number != trial.number]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from advisor.instruments import Live, LossCall
@@ -74,11 +73,6 @@ class Loss:
 
 def score_name(live: Live) -> str:
     return "r2" if live.task == "regression" else "accuracy"
-
-
-def stacked(values: Sequence[Tensor]) -> Tensor:
-    """(S,) from scalars."""
-    return torch.stack([value.float() for value in values])
 
 
 instrument = Loss
