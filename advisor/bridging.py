@@ -47,13 +47,51 @@ VALUES: tuple[Way, ...] = (
 )
 
 
+def main_output(output: Any) -> Tensor | None:
+    """What a model predicted: its output, `.logits`, `["logits"]`, or the first tensor with a dimension."""
+    if isinstance(output, Tensor):
+        return output if output.dim() else None
+    logits = getattr(output, "logits", None)
+    if logits is None and isinstance(output, dict):
+        logits = output.get("logits")
+    if isinstance(logits, Tensor):
+        return logits
+    return next(iter(parts_of(output)), None)
+
+
+def parts_of(output: Any) -> list[Tensor]:
+    """The tensors with a dimension of a tuple, a list or a dict that a model returned; none of anything else."""
+    values = output.values() if isinstance(output, dict) else output if isinstance(output, tuple | list) else ()
+    return [value for value in values if isinstance(value, Tensor) and value.dim()]
+
+
 @dataclass(slots=True)
 class Bridge:
-    """output: what the model gives -> what the loss gets; target: a batch's second element -> what the loss gets."""
+    """output: what the model gives -> what the loss gets; target: a batch's second element -> what the loss gets.
 
+    part: which of several tensors that the model returns; None: its main output
+    """
+
+    part: int | None = None
     output: Way = SHAPES[0]
     target: Way = SHAPES[0]
+    lost: bool = False  # the loss gets something of another shape that none of the ways leads to
     _open: tuple[Tensor, Tensor] | None = None  # an output and what became of it, to be compared by value later
+
+    def find(self, output: Any, reached: Tensor | None) -> Tensor | None:
+        """The part of what the model gave in a training batch that became what the loss got; as `take` has it later."""
+        parts, usual = parts_of(output), main_output(output)
+        if reached is not None and len(parts) > 1:
+            views = (i for i, p in enumerate(parts) if any(_gives(w, p, reached, _same_place) for w in SHAPES))
+            shaped = (i for i, p in enumerate(parts) if _same_shape(p, reached))
+            alike = usual is not None and _same_shape(usual, reached)
+            self.part = next(views, None if alike else next(shaped, None))
+        return self.take(output)
+
+    def take(self, output: Any) -> Tensor | None:
+        """That part of what the model gives for another batch."""
+        parts = parts_of(output) if self.part is not None else []
+        return parts[self.part] if self.part is not None and self.part < len(parts) else main_output(output)
 
     def learn(self, output: Tensor | None, reached: Tensor | None, given: Tensor | None, target: Tensor | None) -> None:
         """One training batch: the model's output, what the loss got of it, the batch's target, the loss's target.
@@ -66,6 +104,8 @@ class Bridge:
                 self.output = way
             elif output.numel() <= MOST and reached.numel() <= MOST:
                 self._open = (output.detach().clone(), reached.detach().clone())
+            else:
+                self.lost = output.shape != reached.shape
         if given is not None and target is not None and not _alike(given, target):
             shaped = next((w for w in SHAPES if _gives(w, given, target, _same_shape)), None)
             if shaped is not None:
@@ -77,7 +117,9 @@ class Bridge:
         pair, self._open = self._open, None
         if pair is not None:
             output, reached = pair
-            self.output = next((w for w in _ways() if _gives(w, output, reached, _same_values)), self.output)
+            way = next((w for w in _ways() if _gives(w, output, reached, _same_values)), None)
+            self.output = way or self.output
+            self.lost = way is None and output.shape != reached.shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +136,11 @@ class Again:
     def reduction(self) -> str | None:
         found = getattr(self.function, "reduction", None)
         return found if isinstance(found, str) else None
+
+    @property
+    def lost(self) -> bool:
+        """What the loss gets of a model's output is not known."""
+        return self.bridge.lost
 
     def output(self, output: Tensor) -> Tensor:
         """What the loss gets of a model's output."""

@@ -101,29 +101,17 @@ def evaluated(output: Any, target: Tensor | None, again: Again, name: str) -> Lo
     target: as the loss gets it
     """
     own = own_loss(output)
-    logits = main_output(output)
+    taken = again.bridge.take(output)
+    logits = None if taken is None else taken.detach()
     if own is not None:
         return LossCall(name, own.detach(), logits, target, again.function)
-    if target is None or logits is None:
+    if target is None or logits is None or again.lost:
         return None
     logits = again.output(logits)
     value = again.function(logits, target)
     if not isinstance(value, Tensor):
         return None
     return LossCall(name, mean_of(value, target, logits, again.reduction), logits, target, again.function)
-
-
-def main_output(output: Any) -> Tensor | None:
-    """What a model predicted: its output, `.logits`, `["logits"]`, or the first tensor with a dimension."""
-    if isinstance(output, Tensor):
-        return output.detach() if output.dim() else None
-    logits = getattr(output, "logits", None)
-    if logits is None and isinstance(output, dict):
-        logits = output.get("logits")
-    if isinstance(logits, Tensor):
-        return logits.detach()
-    values = output.values() if isinstance(output, dict) else output if isinstance(output, tuple | list) else ()
-    return next((v.detach() for v in values if isinstance(v, Tensor) and v.dim()), None)
 
 
 def own_loss(output: Any) -> Tensor | None:

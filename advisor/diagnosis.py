@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -159,10 +160,25 @@ def _at_chance(evidence: Evidence) -> str:
     error = CLEARLY * _error(evidence, chance, "val_samples")
     train = evidence.curve("clean_train_score").last if evidence.has("clean_train_score") else val
     trained = train > chance + CLEARLY * _error(evidence, chance, "clean_train_samples")
-    if val > chance + error or (val > chance and trained):
+    if val > chance + error or (val > chance and trained) or _recognises(evidence):
         return ""
     by = f"{chance:.3f} ± {error:.3f}" if error else f"{chance:.3f}"
     return f"the best validation score {val:.3f} is not above guessing ({by}), and no rule knows why"
+
+
+def _recognises(evidence: Evidence) -> bool:
+    """Whether the mean recall is above guessing: classes that are weighted up cost accuracy, and are learnt."""
+    try:
+        recall = float(smooth(evidence.curve("val_balanced_accuracy").values).max())
+        listed = evidence.table("val_classes").get("count")
+    except Missing:
+        return False
+    counts = [n for n in listed if isinstance(n, int | float) and n > 0] if isinstance(listed, list) else []
+    if len(counts) < 2:  # of one class every answer is right
+        return False
+    even = 1 / len(counts)
+    error = math.sqrt(sum(share_error(even, n) ** 2 for n in counts)) / len(counts)
+    return recall > even + CLEARLY * error
 
 
 def _error(evidence: Evidence, chance: float, samples: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import dis
 import os
 import re
@@ -70,6 +71,24 @@ def watched_signals(end: Callable[[], None]) -> Iterator[Signals]:
                 signal.signal(number, handler)
 
 
+@contextmanager
+def watched_exit(end: Callable[[Status], None]) -> Iterator[None]:
+    """Complete the record of a loop whose iterator is still held when the process exits.
+
+    A generator that the script advances by `next` and keeps in a global is closed when the interpreter clears its
+    modules: torch aborts the process on tensors that are touched so late.
+    """
+
+    def on_exit() -> None:
+        end("stopped" if getattr(sys, "last_value", None) is None else "failed")
+
+    atexit.register(on_exit)
+    try:
+        yield
+    finally:
+        atexit.unregister(on_exit)
+
+
 def how_left(frame: FrameType) -> Status:
     """Whether the loop that held a generator was left on purpose (break, return) or by an exception.
 
@@ -80,13 +99,15 @@ def how_left(frame: FrameType) -> Status:
     return "stopped" if DROPS.match(instruction) else "failed"
 
 
-def left(frame: FrameType, signals: Signals, recorder: Recorder | None) -> Status:
+def left(frame: FrameType | None, signals: Signals, recorder: Recorder | None) -> Status:
     """How a loop was left; by an exception: the record says where, and what it was, once it comes up uncaught.
 
     The loop cannot see it: an iterator that is let go is told nothing. A notebook catches it, and the place remains.
-    recorder: None in a trial, whose executor is told
+    frame: None where the interpreter itself let it go, at its exit; recorder: None in a trial, whose executor is told
     """
     global _left
+    if frame is None:
+        return "stopped"
     status: Status = "interrupted" if signals.interrupted else how_left(frame)
     if status != "failed" or recorder is None:
         return status

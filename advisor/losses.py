@@ -134,6 +134,8 @@ def loss_call(name: str, function: Callable[..., Any], args: Any, kwargs: Any, v
     reduction = named.get("reduction") or getattr(computed, "reduction", None)
     rest = {key: v for key, v in kwargs.items() if key not in ("input", "target")}
     again = ComputedAgain(function, args[2:], rest, reduction)
+    if tensors[0] and any(_of_the_batch(value, output) for value in (*args[2:], *rest.values())):
+        again.forget()
     return LossCall(
         name,
         mean_of(value, target if tensors[1] else None, output if tensors[0] else None, reduction),
@@ -153,13 +155,27 @@ class ComputedAgain:
 
     def __init__(self, function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any], reduction: Any) -> None:
         self.reduction = reduction
+        self.known = True  # False where further arguments belong to this batch, such as a mask
         self._function, self._args, self._kwargs = function, args, kwargs
 
+    def forget(self) -> None:
+        """Give up arguments that belong to one batch: they are of no use with another, and may hold its graph."""
+        self.known, self._args, self._kwargs = False, (), {}
+
     def __call__(self, outputs: Any, targets: Any) -> Any:
+        if not self.known:
+            return None
         if isinstance(self._function, ChangedLoss):  # a plan may change the reduction in training only
             *_, now = self._function.arguments((outputs, targets, *self._args), self._kwargs)
             self.reduction = now.get("reduction")
         return self._function(outputs, targets, *self._args, **self._kwargs)
+
+
+def _of_the_batch(value: Any, output: Tensor) -> bool:
+    """Whether an argument has a row for each sample. A vector as long as there are classes holds their weights."""
+    if not isinstance(value, Tensor) or not value.dim() or not output.dim():
+        return False
+    return len(value) == len(output) and tuple(value.shape) != tuple(output.shape[1:2])
 
 
 def _detached(value: Any) -> Tensor | None:

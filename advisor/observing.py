@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 
 from advisor import taps
-from advisor.capture import Capture, current_autocast, main_output
+from advisor.capture import Capture, current_autocast
 from advisor.hooks import Hooks, is_torchs
 from advisor.instruments import Instruments, Live
 from advisor.loss_changes import LossChange
@@ -289,7 +289,7 @@ class Observer:
             return
         if not self.capture.batches:
             self.capture.autocast = current_autocast(self.live.device.type)
-            output = main_output(forward[2])
+            output = self.losses.bridge.find(forward[2], call.handed_output)
             self.losses.bridge.learn(output, call.handed_output, self._roles.target_for(output), call.handed_target)
         self._captured(self.capture.offer(forward[0], forward[1], call.handed_target))
 

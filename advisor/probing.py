@@ -68,6 +68,8 @@ class Probing:
                     result: dict[str, Json] = run_probe(name, subject)
             if result:
                 live.fact(f"probe.{name}", result)
+        except UnknownLoss:
+            return
         except Exception as error:  # noqa: BLE001  the fence: a model that cannot be called so is not called so
             live.recorder.problem(f"probe {name}", error)
 
@@ -81,13 +83,17 @@ class Probing:
         return like
 
 
+class UnknownLoss(TypeError):
+    """The loop's loss cannot be computed for other data: no failure, the probe has nothing to go by."""
+
+
 def loss_with_graph(outputs: Any, batch: Batch, again: Again) -> Tensor:
-    """The user's loss on a probe's outputs, with its graph."""
+    """The user's loss on a probe's outputs, with its graph. Raises: UnknownLoss."""
     own = own_loss(outputs)
     if own is not None:
         return own
-    logits = outputs if isinstance(outputs, Tensor) else next(o for o in outputs if isinstance(o, Tensor))
-    value = again.function(again.output(logits), batch.target)
+    logits = again.bridge.take(outputs)
+    value = None if again.lost or logits is None else again.function(again.output(logits), batch.target)
     if not isinstance(value, Tensor):
-        raise TypeError("the loss function of this loop is not known")
+        raise UnknownLoss("the loss function of this loop is not known")
     return value if value.dim() == 0 else value.mean()

@@ -8,10 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from advisor.bridging import Again, Bridge
-from advisor.capture import main_output
+from advisor.bridging import Again, Bridge, main_output
 from advisor.instruments import Live
-from advisor.losses import NO_SCORE, LossCall, loss_call, task_of
+from advisor.losses import NO_SCORE, VALUES, LossCall, loss_call, task_of
 from advisor.roles import Roles
 
 MOST_PENDING = 64  # losses before a backward pass: where none ever comes, we must not keep all their graphs alive
@@ -31,6 +30,7 @@ class TrainingLosses:
         self.bridge = Bridge()
         self.named: str | None = None
         self.main: tuple[str, tuple[int, ...]] | None = None
+        self._masks: set[str] = set()  # losses of the loop's own whose targets are zeros and ones
         self._live = live
         self._values: list[Tensor] = []
         self._chunks: list[Tensor] = []
@@ -57,7 +57,8 @@ class TrainingLosses:
         first = max(whole, key=lambda call: self._rank(call, roles), default=None)
         self.main = kind(first) if first is not None and len(whole) > 1 else None
         if first is None:
-            predicted = main_output(output)
+            main = main_output(output)
+            predicted = None if main is None else main.detach()
             first = LossCall("", root.detach(), predicted, roles.target_for(predicted), _unknown)
         else:
             self.again = Again(first.again, self.bridge)
@@ -81,10 +82,16 @@ class TrainingLosses:
             self.keep(call.value)
 
     def learn(self, call: LossCall) -> None:
-        """The first call says what kind of problem this is."""
+        """The first call says what kind of problem this is.
+
+        A loss of the loop's own over zeros and ones, such as Dice, may take logits or probabilities: no score is right.
+        """
         live = self._live
-        if live.task is None:
+        if live.task is None and call.name not in self._masks:
             live.task = task_of(call.name, call.output, call.target)
+            if live.task == "regression" and call.name not in VALUES and _is_mask(call.target):
+                self._masks.add(call.name)
+                live.task = None
             live.loss_name = call.name
             live.fact("loss", call.name)
             if live.task is not None:
@@ -101,6 +108,11 @@ class TrainingLosses:
 def kind(call: LossCall) -> tuple[str, tuple[int, ...]]:
     """What tells the losses of a step apart: (name, shape of the output without the batch)."""
     return call.name, tuple(call.output.shape[1:]) if call.output is not None else ()
+
+
+def _is_mask(target: Tensor | None) -> bool:
+    """Zeros and ones only. Asked once a loss function: it waits for the device."""
+    return target is not None and target.numel() > 0 and bool(((target == 0) | (target == 1)).all())
 
 
 def _unknown(_: Any, __: Any) -> None:

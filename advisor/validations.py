@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from advisor.capture import evaluated, main_output
+from advisor.bridging import main_output
+from advisor.capture import evaluated
 from advisor.instruments import Live
 from advisor.losses import LossCall
 from advisor.roles import Roles

@@ -178,7 +178,7 @@ class Watch(Generic[T]):
         assert epochs is not None  # mypy: _begin sets both
         assert observer is not None
         status: Status = "failed"
-        with ending.watched_signals(lambda: self._end("interrupted")) as signals:
+        with ending.watched_exit(self._end), ending.watched_signals(lambda: self._end("interrupted")) as signals:
             try:
                 for item in self._items():
                     epochs.begin()
@@ -189,7 +189,7 @@ class Watch(Generic[T]):
                         break
                 status = "finished"
             except GeneratorExit:
-                status = ending.left(sys._getframe(1), signals, None if self._orders else self._recorder)
+                status = ending.left(sys._getframe().f_back, signals, None if self._orders else self._recorder)
                 raise
             except ending.Pruned:
                 status = "pruned"

@@ -7,9 +7,9 @@ Reads the weights once before the first step and compares them with what an init
 - alike: the units of a hidden layer were copies of one another (all zero, or all constant) at the start, and still
   are after training, and the training data are not fit. A layer whose weights began alike and then came apart is
   healthy: a zero last layer, or a residual branch that begins at zero;
-- scale: the root mean square of every weight matrix, times the root of its inputs, was far from 1, the loss of the
-  first step was more than twice that of guessing (or, where too small, never left it), and the training data are not
-  fit.
+- scale: the root mean square of the typical weight matrix, times the root of its inputs, was far from 1, the loss of
+  the first step was more than twice that of guessing (or, where too small, never left it), and the training data are
+  not fit. Too large does harm as well where they are fit and validation stays far behind.
 
 Weights that were trained before, normalisation and embeddings are no concern: the first fit, the others are left out.
 
@@ -17,6 +17,8 @@ Weights that were trained before, normalisation and embeddings are no concern: t
 
 Equal units get equal gradients and stay equal: the layer is one unit wide. Weights ten times too large saturate what
 follows, or drown a hundred steps in undoing them; weights a hundred times too small pass neither signal nor gradient.
+From a large start a network can fit its data while its weights hardly change: the features stay random, and what was
+learnt by heart does not carry over.
 
 ## Example
 
@@ -28,7 +30,8 @@ follows, or drown a hundred steps in undoing them; weights a hundred times too s
 ## When it is wrong
 
 Where a large learning rate or raw inputs keep the data from being fit, an unusual scale that did no harm stands
-accused with them. What a schedule or normalisation makes good in time is not accused at all.
+accused with them. What a schedule or normalisation makes good in time is not accused at all. Where data are scarce,
+validation may lie as far behind from a good start.
 
 ## References
 
@@ -37,33 +40,38 @@ accused with them. What a schedule or normalisation makes good in time is not ac
 - Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, AISTATS 2010: a
   variance of 2 over inputs plus outputs. https://proceedings.mlr.press/v9/glorot10a.html
 - He et al., Delving Deep into Rectifiers, 2015: for ReLU a variance of 2 over inputs. https://arxiv.org/abs/1502.01852
+- Chizat, Oyallon and Bach, On Lazy Training in Differentiable Programming, NeurIPS 2019: with a large scale the model
+  behaves like its linearisation around the initialisation. https://arxiv.org/abs/1812.07956
 - TheDeepChecker (Ben Braiek and Khomh, 2023): an initial loss that deviates from ln C by more than 100 %.
   https://github.com/thedeepchecker/thedeepchecker
 """
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import numpy as np
 
 from advisor import Cited, Convention, Evidence, Finding, Measured, Number, rule
 from advisor.evidence import Missing
-from advisor.progress import guessing_loss, skill
+from advisor.progress import end, guessing_loss, skill
 
 
 @rule(
     kind="signal",
     needs=["initial_scale", "units_spread", "clean_train_score", "chance_score"],
-    optional=["step_loss", "loss", "classes"],
+    optional=["step_loss", "loss", "classes", "val_score"],
     remedies=["reinitialise", "batch_norm", "layer_norm"],
     explains=[
+        "data_scarcity",
         "dead_units",
         "exploding_gradients",
         "label_noise",
         "learning_rate_too_high",
         "learning_rate_too_low",
         "oscillating_loss",
+        "overfitting",
         "saturated_units",
         "slow_convergence",
         "too_few_epochs",
@@ -78,15 +86,22 @@ def bad_initialization(
     alike: Annotated[
         float, Measured("at least 0.5 over fixtures/healthy; 0 in fixtures/bad_initialization/faulty.py")
     ] = 1e-3,
-    large: Annotated[float, Convention("seven times the 1.4 of He et al.: far from the common schemes")] = 10.0,
+    large: Annotated[
+        float, Convention("N(0, 1) has 5 for 25 inputs and 8 for 64; three times the 1.7 of Glorot for a tanh")
+    ] = 5.0,
     small: Annotated[float, Convention("a fiftieth of PyTorch's own 0.58, in each of the layers")] = 0.01,
     first: Annotated[float, Cited("TheDeepChecker: twice the loss of guessing, a deviation of 100 %")] = 2.0,
     fit: Annotated[float, Convention("half of the way from guessing to perfect: it did no harm")] = 0.5,
+    behind: Annotated[
+        float, Convention("validation score below that of the training data: a tenth is more than most splits scatter")
+    ] = 0.1,
 ) -> Finding | None:
     scales, spreads = run.layers("initial_scale"), run.layers("units_spread")
     reached = skill(run)
     if not reached <= fit:
-        return None
+        gap = _gap(run)
+        harm = Number(text=f"validation score {gap:.2f} below that of the training data", value=gap, threshold=behind)
+        return _scaled(run, harm, large, 0.0, first) if gap > behind else None
     known = np.isfinite(scales.values[0])
     hidden = [i for i in np.flatnonzero(known)[:-1] if scales.names[i] in spreads.names]
     same = [i for i in hidden if (spreads.values[:, spreads.names.index(scales.names[i])] < alike).all()]
@@ -109,6 +124,14 @@ def bad_initialization(
             layers=names,
         )
     return _scaled(run, harm, large, small, first)
+
+
+def _gap(run: Evidence) -> float:
+    """Training score less validation score at the end; -inf where one of them is not known."""
+    if not run.has("val_score"):
+        return -math.inf
+    gap = run.curve("clean_train_score").last - end(run.curve("val_score").values)
+    return gap if math.isfinite(gap) else -math.inf
 
 
 def _scaled(run: Evidence, harm: Number, large: float, small: float, first: float) -> Finding | None:

@@ -2,9 +2,10 @@
 
 ## What it does
 
-Fires where the classes are far from balanced in the batches that the loss gets, and a rare class is recognised in
-less than half of its validation samples, much less often than the common ones, and named less than half as often as
-it occurs, although its score is clearly higher on its own samples than on others: the model knows, and does not say it.
+Fires where the classes are far from balanced in the batches that the loss gets, or one of many has a small part of an
+equal share, and a rare class is recognised in less than half of its validation samples, much less often than the common
+ones, and named less than half as often as it occurs, although its score is clearly higher on its own samples than on
+others: the model knows, and does not say it.
 
 Imbalance alone is no fault. Where the rare class is recognised, or a sampler shows it more often, the rule is silent.
 
@@ -55,6 +56,9 @@ def class_imbalance(
     balance: Annotated[
         float, Convention("of the perplexity between one class and equal classes: one of two with 13 %")
     ] = 0.5,
+    scarce: Annotated[
+        float, Convention("of an equal share: the same one of two with 13 %, where the other classes are even")
+    ] = 0.26,
     missed: Annotated[float, Convention("half of a class is not recognised")] = 0.5,
     behind: Annotated[float, Convention("of recall behind the common classes: else all are hard alike")] = 0.3,
     said: Annotated[
@@ -73,7 +77,8 @@ def class_imbalance(
     even = balance_of(shares)
     judged = seen >= FEWEST
     rare, common = judged & (shares < 0.5 / len(shares)), judged & (shares >= 1.0 / len(shares))
-    if even > balance or not rare.any() or not common.any():
+    rare &= (even <= balance) | (shares < scarce / len(shares))
+    if not rare.any() or not common.any():
         return None
     usual = float(np.nanmean(recall[common]))
     known = separation > np.maximum(knows, CLEAR / np.sqrt(np.maximum(seen, 1.0)))
@@ -81,13 +86,15 @@ def class_imbalance(
     if not suffering.any():
         return None
     worst = int(np.where(suffering, recall, np.inf).argmin())
-    others = int(suffering.sum()) - 1
+    others, part = int(suffering.sum()) - 1, float(shares[worst] * len(shares))
     more = f" (and {others} more)" if others else ""
     return Finding(
         message=f"Class {worst}{more} has {shares[worst]:.1%} of the training labels and is recognised in "
         f"{recall[worst]:.0%} of its validation samples, the common classes in {usual:.0%}.",
         numbers=(
-            Number(text=f"balance {even:.2f} (1 is equal classes)", value=even, threshold=balance),
+            Number(text=f"balance {even:.2f} (1 is equal classes)", value=even, threshold=balance)
+            if even <= balance
+            else Number(text=f"{part:.2f} of an equal share", value=part, threshold=scarce),
             Number(text=f"recall {recall[worst]:.2f}", value=float(recall[worst]), threshold=missed),
             Number(text=f"named {named[worst]:.0f} times, there {seen[worst]:.0f} times", value=float(named[worst])),
             Number(text=f"separation {separation[worst]:.1f} deviations", value=float(separation[worst])),

@@ -18,7 +18,8 @@ of its range a binary cross entropy has no minimum and falls for ever.
 ## When it is wrong
 
 Targets that are constant for the first thousands of samples and vary later, in data that are sorted and huge, are
-taken for constant.
+taken for constant. Each loss of a discriminator and of its generator has constant targets: that is left alone as long
+as another loss of the same steps has other ones.
 
 ## References
 
@@ -84,7 +85,7 @@ def degenerate_labels(
         return _finding(
             f"{ignored:.1%} of the class labels are negative and not counted.", ignored, "Check how labels are masked."
         )
-    if run.entry("targets", "distinct", 0.0) == 1:
+    if run.entry("targets", "distinct", 0.0) == 1 and not run.entry("targets", "elsewhere", 0.0):
         return _finding(
             f"All {values:.0f} targets that were looked at are {least:.3g}.",
             values,

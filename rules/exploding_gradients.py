@@ -6,6 +6,9 @@ Follows the gradient of one small parameter near the input at every step, as the
 Fires where in at least two epochs the longest gradient was many times the median of its epoch while the loss of that
 step was not, the training data are not fit, and the loss rose clearly above its best or stopped being a number.
 
+In a recurrent network it also fires where a gradient of the first epoch was a thousand times as long as is usual later,
+and the training data are not fit: it exploded at the start, and what that threw off was not made good.
+
 A gradient is compared with others of the same epoch, never with a constant. A batch of outliers has a large loss as
 well, and is not counted. Where the data are fit, a rare hard sample among easy ones makes large ratios, and the rule is
 silent.
@@ -75,6 +78,10 @@ def exploding_gradients(
         float, Convention("a fifth of the way from a perfect fit to guessing: less has done no harm")
     ] = 0.2,
     rise: Annotated[float, Convention("of its best loss, at the end: what was learned was lost again")] = 0.3,
+    at_first: Annotated[
+        float,
+        Measured("fixtures/healthy: at most 33 times the later gradient in the first epoch of a recurrent network"),
+    ] = 1000.0,
 ) -> Finding | None:
     if not run.has("gradient_peak") or not run.has("gradient_median") or not run.has("loss_at_peak"):
         return None
@@ -84,13 +91,16 @@ def exploding_gradients(
     usual = np.maximum(median.values, 1e-30)  # 1e-30: no gradient at all
     ratios = np.nan_to_num(peak.values / usual / np.maximum(losses.values, 1.0))
     second = float(np.sort(ratios)[-2])
-    if second < factor or not run.has("clean_train_score") or not run.has("chance_score"):
+    begun = float(peak.values[0] / np.median(usual[1:])) if _where(run) else 0.0
+    if not run.has("clean_train_score") or not run.has("chance_score") or max(second / factor, begun / at_first) < 1:
         return None
     wrong = 1.0 - skill(run)
+    if begun >= at_first and wrong > error:
+        return _at_the_start(run, begun, at_first, wrong, error)
     train = run.curve("train_loss").values
     best = float(np.nanmin(train)) if np.isfinite(train).any() else 0.0
     lift = end(train) / best - 1.0 if best > 0 and np.isfinite(end(train)) else np.inf
-    if not wrong > error or lift < rise:
+    if second < factor or not wrong > error or lift < rise:
         return None
     lost = (
         f"the loss rose from {best:.3g} to {end(train):.3g}" if np.isfinite(lift) else "the loss is no number any more"
@@ -108,6 +118,21 @@ def exploding_gradients(
         first_step="Clip: nn.utils.clip_grad_norm_(model.parameters(), 1.0) between backward() and step(); "
         f"the usual norm of this parameter's gradient is {float(np.median(usual)):.2g}.",
         since=int(peak.at[int(np.flatnonzero(ratios >= factor)[0])]),
+    )
+
+
+def _at_the_start(run: Evidence, begun: float, at_first: float, wrong: float, error: float) -> Finding:
+    return Finding(
+        message=f"The gradient exploded at the start: in the first epoch one was {begun:.2g} times as long as is usual "
+        f"later{_where(run)}, and the training data are not fit since.",
+        numbers=(
+            Number(text=f"longest first over usual later gradient {begun:.2g}", value=begun, threshold=at_first),
+            Number(text=f"{wrong:.0%} of the way from a perfect fit to guessing", value=wrong, threshold=error),
+        ),
+        confidence=0.75,
+        first_step="Begin with recurrent weights that neither grow nor shrink a state: nn.init.orthogonal_ without a "
+        "gain; and clip with nn.utils.clip_grad_norm_(model.parameters(), 1.0).",
+        since=0,
     )
 
 

@@ -70,8 +70,10 @@ def label_noise(
     if run.has("train_identities") and run.entry("train_identities", "again", 1.0) < SAME:
         return None  # augmented: it may be the input that does not show its label
     chance = run.number("chance_score")
-    wrong = 1.0 - score.values[np.clip(np.searchsorted(score.at, passes.at, side="right") - 1, 0, None)]
-    excess = passes.values - wrong  # what validation, with clean labels, has wrong is hard and not mislabelled
+    latest = np.searchsorted(score.at, passes.at, side="right") - 1
+    wrong = 1.0 - score.values[latest.clip(min=0)]
+    # What validation, with clean labels, has wrong is hard and not mislabelled; a later one is of a better model.
+    excess = np.where(latest < 0, 0.0, passes.values - wrong)
     at = int(excess.argmax())
     share, beyond, best = float(passes.values[at]), float(excess[at]), int(passes.at[at])
     if beyond < some or wrong[at] > (1.0 - general) * (1.0 - chance):

@@ -2,16 +2,19 @@
 
 ## What it does
 
-Fires in three cases:
+Fires in four cases:
 
 - stuck: after the first half of the run the loss is still where guessing would be (ln C for a cross entropy, or the
   loss of the first step), and an early step moved a layer by more than half of its own length;
+- slid back: after such a step the loss fell in the first third of the run, and since then has clearly lost some of that
+  again, with more than half of it left;
 - climbed: the loss came down and then went up again by half of its first value, and stayed there to the end;
 - blown up: the loss became NaN or infinite after such a step.
 
 An early spike that the run recovers from, as under a warm-up, is none of these. A layer whose weights began at zero
 is not counted: any step is infinitely long for it. Neither is a run whose weights shrink, since long steps throw them
-outwards.
+outwards. A loss that can be negative, such as that of a policy gradient, has no zero to measure a climb from: it has to
+end above where it began, after such a step.
 
 ## Why it hurts
 
@@ -26,9 +29,9 @@ Adam moves every weight by about `lr` in each step, and weights of a layer with 
 
 ## When it is wrong
 
-A task without any signal stays at the loss of guessing whatever the rate; the long early step then is an accident. A
-rate that is only two or three times too high settles at a worse loss without any of these signs: the rule is silent,
-and the probe `learning_rate_range` or a trial has to tell.
+A task without any signal stays at the loss of guessing whatever the rate, and the step of a layer that began tiny is
+long as well: that is then an accident. A rate that is only two or three times too high settles at a worse loss without
+any of these signs: the rule is silent, and the probe `learning_rate_range` or a trial has to tell.
 
 ## References
 
@@ -51,7 +54,7 @@ import numpy as np
 
 from advisor import Convention, Evidence, Finding, Measured, Number, rule
 from advisor.evidence import Missing
-from advisor.progress import end, guessing_loss, initial_loss
+from advisor.progress import LAST, Values, end, guessing_loss, initial_loss, noise
 
 
 @rule(
@@ -80,6 +83,11 @@ def learning_rate_too_high(
     ] = 0.5,
     progress: Annotated[float, Convention("a loss that fell by less than a tenth has not begun to learn")] = 0.1,
     climb: Annotated[float, Convention("half of the way back: no spike that a healthy run recovers from")] = 0.5,
+    left: Annotated[
+        float, Convention("half of the first loss: less is a run that learnt, and may be at its noise")
+    ] = 0.5,
+    lost: Annotated[float, Convention("a tenth of what had been learnt: a curve at its floor scatters by less")] = 0.1,
+    clear: Annotated[float, Convention("two standard deviations: 1 in 40 by chance for a normal error")] = 2.0,
 ) -> Finding | None:
     losses = run.curve("train_loss")
     finite = np.isfinite(losses.values)
@@ -92,17 +100,32 @@ def learning_rate_too_high(
         return _finding(run, story, step, jump, layer, since=int(losses.at[~finite][0]), confidence=0.85)
     if _weights_shrink(run) or len(losses) < 2 or not np.isfinite(start):
         return None
-    late = float(losses.values[len(losses) // 2 :].min())
+    late, best = float(losses.values[len(losses) // 2 :].min()), int(losses.values.argmin())
+    lowest, now = float(losses.values[best]), end(losses.values)
+    stays = float(losses.values[-_few(len(losses)) :].min())
+    if lowest < 0 or start <= 0:
+        if step > jump and stays > start:
+            story = f"the loss rose from {start:.3g} to {now:.3g}, above where it began"
+            return _finding(run, story, step, jump, layer, since=int(losses.at[best]), confidence=0.7)
+        return None
     if step > jump and 1.0 - late / start < progress:
         story = f"the loss stays at {late:.3g}, where guessing gives {start:.3g}"
         return _finding(run, story, step, jump, layer, since=0, confidence=0.85)
-    best = int(losses.values.argmin())
-    stays = float(losses.values[-_few(len(losses)) :].min())
-    if stays - losses.values[best] > climb * start:
-        low, now = losses.values[best], end(losses.values)
-        story = f"the loss climbed from {low:.3g} in epoch {losses.at[best]} to {now:.3g}"
+    if step > jump and late / start > left and _slid_back(losses.values, start, lost, clear):
+        since = int(losses.at[len(losses) // 3])
+        story = f"the loss stopped falling by epoch {since} and is at {now:.3g} of {start:.3g} again"
+        return _finding(run, story, step, jump, layer, since=since, confidence=0.75)
+    if stays - lowest > climb * start:
+        story = f"the loss climbed from {lowest:.3g} in epoch {losses.at[best]} to {now:.3g}"
         return _finding(run, story, step, jump, layer, since=int(losses.at[best]), confidence=0.7)
     return None
+
+
+def _slid_back(losses: Values, start: float, lost: float, clear: float) -> bool:
+    """Whether a loss lost a part of what the first third of the run had won, and no noise did it."""
+    early = float(losses[: len(losses) // 3 + 1].min())
+    again = end(losses) - early
+    return len(losses) > LAST and again > lost * (start - early) > 0 and again > clear * noise(losses)
 
 
 def _few(epochs: int) -> int:

@@ -6,8 +6,10 @@ Fires where the model is more than a third of the way from guessing to a perfect
 validation ends no better than chance by more than the standard errors of guessing, and was never a seventh of the way
 above it. For classes, the mean recall must be at chance too, so that rare classes do not look like it.
 
-A model that fits nothing at all is left to other rules: there everything between the data and the loss may be the
-reason.
+A model that has only begun to learn by heart, its training score above guessing by more than standard errors, is enough
+where a plain reference (nearest neighbours, kernel ridge regression) predicts captured training samples from each other
+no better than guessing either: neither finds a rule. A model that fits nothing at all is left to other rules: there
+everything between the data and the loss may be the reason.
 
 ## Why it hurts
 
@@ -21,7 +23,8 @@ A network can learn random labels. All it learns then is which sample is which.
 
 Some dozen training samples of a hard problem can be learnt by heart without a trace of generalisation. Validation
 data that are prepared in another way or belong to other classes give the same picture; where that can be seen,
-`train_val_mismatch` says so.
+`train_val_mismatch` says so. A reference is blind to rules such as parity, and to what only an order of many inputs
+tells: a model that is slow to find such a rule looks the same in its first epochs.
 
 ## References
 
@@ -41,7 +44,7 @@ from advisor.progress import end, is_finite, share_error, skill, smooth
 @rule(
     kind="data",
     needs=["clean_train_score", "val_score", "chance_score"],
-    optional=["val_balanced_accuracy", "classes", "val_samples"],
+    optional=["val_balanced_accuracy", "classes", "val_samples", "clean_train_samples", "probe.reference"],
     explains=[
         "data_scarcity",
         "label_noise",
@@ -65,12 +68,15 @@ def no_signal(
 ) -> Finding | None:
     val = run.curve("val_score")
     reached = skill(run)
-    if len(val) < epochs or not is_finite(val) or not reached > learnt:
+    if len(val) < epochs or not is_finite(val):
         return None
     chance = run.number("chance_score")
+    blind = math.nan if reached > learnt else _blind(run, chance, clear)
+    if not reached > learnt and math.isnan(blind):
+        return None
     samples = run.number("val_samples") if run.has("val_samples") else math.inf
     regression = run.info.task == "regression"
-    error = 0.02 if regression else share_error(chance, samples)  # R²: two per cent of the variance are nothing
+    error = _error(run, chance, samples)
     if not 1.0 - chance > 2 * clear * error:
         return None  # nearly all samples are of one class: to be better than guessing would not show
     last, best = end(val.values), float(smooth(val.values).max())
@@ -85,15 +91,34 @@ def no_signal(
             return None
     train = run.curve("clean_train_score").last
     name = "R²" if regression else "accuracy"
+    reference = "" if math.isnan(blind) else f", and a plain reference reaches {blind:.3f}"
     return Finding(
         message=f"There is no signal: training {name} is {train:.3f}, and validation {name} is {last:.3f}, "
-        f"at best {best:.3f}, where guessing has {chance:.3f}: the labels do not seem to belong to the inputs.",
+        f"at best {best:.3f}, where guessing has {chance:.3f}{reference}: the labels do not seem to belong to the "
+        "inputs.",
         numbers=(
             Number(text=f"validation {name} {last:.3f}", value=last, threshold=chance + clear * error),
             Number(text=f"fit of the training data {reached:.2f} (0 is guessing)", value=reached, threshold=learnt),
         ),
-        confidence=0.85 if reached > 2 * learnt else 0.7,
+        confidence=0.85 if reached > 2 * learnt else 0.7 if reached > learnt else 0.6,
         first_step="Look at ten samples with their labels, as the loader gives them, and check that both were "
         "shuffled, sorted and filtered alike.",
         since=0,
     )
+
+
+def _error(run: Evidence, chance: float, samples: float) -> float:
+    """Standard error of the score of guessing; of R² two per cent: so little of the variance is nothing."""
+    return 0.02 if run.info.task == "regression" else share_error(chance, samples)
+
+
+def _blind(run: Evidence, chance: float, clear: float) -> float:
+    """The score of a reference that finds nothing where the model learns by heart already; NaN where it is not so."""
+    if not run.has("probe.reference") or not run.has("clean_train_samples"):
+        return math.nan
+    score, samples = run.entry("probe.reference", "score"), run.entry("probe.reference", "samples")
+    guess = run.entry("probe.reference", "chance", chance)
+    learns = run.curve("clean_train_score").last - chance
+    if not learns > clear * _error(run, chance, run.number("clean_train_samples")):
+        return math.nan
+    return math.nan if score > guess + clear * _error(run, guess, samples) else score

@@ -6,9 +6,13 @@ Fires where the training data are not fit, and one of two forces explains it:
 
 - weight decay: the optimizer has one, over the run it alone would have shrunk the weights to less than a third
   (learning rate × weight decay × steps > 1), and the weights did shrink to less than half of their first length.
-  The pull of the decay against the gradient of the data at the end is shown beside it;
+  Adam and its kin divide the decay by its own length where it is added to the gradient: each step then takes up to one
+  learning rate off a weight where the decay is longer than the gradient of the data, however small both are. There
+  that pull in the first half of the run has to be above 1, and learning rate × steps over a typical weight as well.
+  The pull at the end is shown beside it;
 - dropout: more than three quarters of the units are dropped somewhere, and the loss with dropout is far above that of
-  the same data in eval mode.
+  the same data in eval mode; or the model has given up, answers as by guessing, and with or without dropout the same.
+  Not where a plain reference does not learn these data either.
 
 Balance alone proves nothing: a network that has fit its data has a small gradient too, and any normalised one sits
 where decay and gradient balance. Shrinking, harm and a strength that can do it are needed together.
@@ -33,12 +37,15 @@ well, and rightly.
   https://arxiv.org/abs/1711.05101
 - Srivastava et al., Dropout, JMLR 2014, section 7.3: with a fixed architecture the training error rises where few
   units are retained. https://jmlr.org/papers/v15/srivastava14a.html
+- PyTorch, Adam, the algorithm: weight_decay is added to the gradient before the moments.
+  https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html
 - TheDeepChecker (Ben Braiek and Khomh, 2023): over-regularisation is one of its checks.
   https://github.com/thedeepchecker/thedeepchecker
 """
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import numpy as np
@@ -47,11 +54,21 @@ from advisor import Convention, Evidence, Finding, Measured, Number, rule
 from advisor.progress import end, evenly, is_finite, skill
 from advisor.record import Json
 
+NORMALISED = ("Adam", "Adamax", "Adadelta", "Adagrad", "NAdam", "RAdam", "RMSprop")  # decay goes through the division
+
 
 @rule(
     kind="fit",
     needs=["train_loss", "clean_train_score", "chance_score"],
-    optional=["optimizer", "epoch_lr", "weight_norm", "grad_norm", "dropout_rate", "clean_train_loss"],
+    optional=[
+        "optimizer",
+        "epoch_lr",
+        "weight_norm",
+        "grad_norm",
+        "dropout_rate",
+        "clean_train_loss",
+        "probe.reference",
+    ],
     remedies=["weight_decay", "dropout"],
     explains=[
         "dead_units",
@@ -81,22 +98,30 @@ def over_regularised(
         float, Convention("three quarters; 0.5 is usual and 0.8 the largest that is recommended for any")
     ] = 0.75,
     apart: Annotated[float, Convention("training loss over that of the same data in eval mode")] = 1.3,
+    nothing: Annotated[float, Convention("a tenth of the way from guessing to perfect: as good as not learnt")] = 0.1,
 ) -> Finding | None:
     losses = run.curve("train_loss")
     reached = skill(run)
     if not is_finite(losses) or not reached <= fit:
         return None
     harm = Number(text=f"fit of the training data {reached:.2f} (0 is guessing)", value=reached, threshold=fit)
-    return _decay(run, harm, pull, shrunk) or _dropout(run, harm, dropped, apart)
+    return _decay(run, harm, pull, shrunk) or _dropout(run, harm, dropped, apart, nothing)
 
 
 def _decay(run: Evidence, harm: Number, pull: float, shrunk: float) -> Finding | None:
     if not run.has("optimizer") or not run.has("weight_norm") or not run.has("epoch_lr"):
         return None
     groups = run.fact("optimizer")
-    decay = max((_decays(group) for group in groups), default=0.0) if isinstance(groups, list) else 0.0
+    strongest = max(groups, key=_decays, default=None) if isinstance(groups, list) else None
+    decay = _decays(strongest)
     norms = np.linalg.norm(np.nan_to_num(run.layers("weight_norm").values), axis=1)
-    strength = float(np.mean(run.curve("epoch_lr").values)) * decay * run.steps
+    rate, name = float(np.mean(run.curve("epoch_lr").values)), "lr × weight_decay × steps"
+    strength = rate * decay * run.steps
+    if decay > 0 and isinstance(strongest, dict) and strongest.get("class") in NORMALISED:
+        count = sum(layer.parameters for layer in run.info.layers)
+        walk = rate * run.steps * math.sqrt(count) / max(norms[0], 1e-30)  # 1e-30: all weights are zero
+        force = _pull(run, decay, early=True)
+        strength, name = min((walk, "lr × steps over a typical weight"), (force, "early pull over the gradient"))
     remaining = float(norms[-1] / norms[0]) if norms[0] > 0 else 1.0
     if strength < pull or remaining > shrunk:
         return None
@@ -104,7 +129,7 @@ def _decay(run: Evidence, harm: Number, pull: float, shrunk: float) -> Finding |
         message=f"The weight decay of {decay:.3g} is too strong: the weights shrank to {remaining:.2g} of their first "
         f"length, and the training data are fit to {max(0.0, harm.value):.0%} only.",
         numbers=(
-            Number(text=f"lr × weight_decay × steps {strength:.3g}", value=strength, threshold=pull),
+            Number(text=f"{name} {strength:.3g}", value=strength, threshold=pull),
             Number(text=f"weights at {remaining:.2g} of their first length", value=remaining, threshold=shrunk),
             harm,
             *_balance(run, decay),
@@ -116,13 +141,20 @@ def _decay(run: Evidence, harm: Number, pull: float, shrunk: float) -> Finding |
 
 
 def _balance(run: Evidence, decay: float) -> tuple[Number, ...]:
-    """Pull of the decay over the gradient of the data, at the typical late step."""
+    """The pull at the typical late step, where it is known."""
+    ratio = _pull(run, decay, early=False)
+    return (Number(text=f"pull of the decay over the gradient {ratio:.2g}", value=ratio),) if ratio > 0 else ()
+
+
+def _pull(run: Evidence, decay: float, *, early: bool) -> float:
+    """Length of the decay over that of the gradient of the data, at the typical step of one half; 0 if not known."""
     if not run.has("grad_norm"):
-        return ()
+        return 0.0
     gradients, weights = (np.linalg.norm(evenly(run.layers(n)), axis=1) for n in ("grad_norm", "weight_norm"))
-    late = slice(len(gradients) // 2, None)
-    ratio = float(np.median(decay * weights[late] / np.maximum(gradients[late], 1e-30)))  # 1e-30: no gradient at all
-    return (Number(text=f"pull of the decay over the gradient {ratio:.2g}", value=ratio),) if np.isfinite(ratio) else ()
+    half = len(gradients) // 2
+    part = slice(half) if early else slice(half, None)
+    ratio = float(np.median(decay * weights[part] / np.maximum(gradients[part], 1e-30)))  # 1e-30: no gradient at all
+    return ratio if np.isfinite(ratio) else 0.0
 
 
 def _decays(group: Json) -> float:
@@ -130,16 +162,20 @@ def _decays(group: Json) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _dropout(run: Evidence, harm: Number, dropped: float, apart: float) -> Finding | None:
+def _dropout(run: Evidence, harm: Number, dropped: float, apart: float, nothing: float) -> Finding | None:
     if not run.has("dropout_rate") or not run.has("clean_train_loss"):
         return None
     rate, clean = run.number("dropout_rate"), run.curve("clean_train_loss").last
     ratio = end(run.curve("train_loss").values) / clean if clean > 0 else 1.0
-    if rate <= dropped or not ratio > apart:
+    gave_up = harm.value < nothing and not _cannot_be_learnt(run, nothing)
+    if rate <= dropped or not (ratio > apart or gave_up):
         return None
+    effect = f"the training loss is {ratio:.2g} times that of the same data without it"
+    if not ratio > apart:
+        effect = "the model has given up and answers nearly as by guessing"
     return Finding(
-        message=f"Dropout of {rate:.2g} is too strong: the training loss is {ratio:.2g} times that of the same data "
-        f"without it, and the training data are fit to {max(0.0, harm.value):.0%} only.",
+        message=f"Dropout of {rate:.2g} is too strong: {effect}, and the training data are fit to "
+        f"{max(0.0, harm.value):.0%} only.",
         numbers=(
             Number(text=f"dropout rate {rate:.2g}", value=rate, threshold=dropped),
             Number(text=f"training loss over clean training loss {ratio:.2g}", value=ratio, threshold=apart),
@@ -149,3 +185,12 @@ def _dropout(run: Evidence, harm: Number, dropped: float, apart: float) -> Findi
         first_step="Lower the dropout to 0.5 or less.",
         since=0,
     )
+
+
+def _cannot_be_learnt(run: Evidence, nothing: float) -> bool:
+    """Whether a plain reference guesses as well: then it need not be the dropout."""
+    probe = run.table("probe.reference") if run.has("probe.reference") else {}
+    score, chance = probe.get("score"), probe.get("chance")
+    if not isinstance(score, int | float) or not isinstance(chance, int | float) or chance >= 1.0:
+        return False
+    return (score - chance) / (1.0 - chance) < nothing

@@ -81,6 +81,9 @@ def _by_graph(one: LossInputs) -> Found | None:
         wrong = dimension != classes if shape == one.output_shape else shape[dimension] != one.output_shape[classes]
         return (dimension, shape, 0.97) if wrong else None
     batch = dimension == 0 and len(shape) in (2, 4) and shape[0] == one.output_shape[0]
+    if one.own and batch and shape == one.output_shape and shape[0] != shape[1]:  # square: pairs of a contrastive loss
+        labels = one.target_dtype.startswith(("int", "uint")) and one.target_shape == (shape[0], *shape[2:])
+        return (dimension, shape, 0.95) if labels else None
     return (dimension, shape, 0.95) if batch and one.name in DISTANCES | BINARY_LOSSES | {"kl_div"} else None
 
 

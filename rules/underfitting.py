@@ -80,7 +80,7 @@ def underfitting(
     wrong, reached = 1.0 - train.last, end(val.values)
     if wrong < error or train.last - reached > variance * (1.0 - reached):
         return None
-    reference = None if _frozen(run) else _reference(run)
+    reference = None if _frozen(run) else _reference(run, clear)
     held = reference is not None and reference[0] - train.last > max(behind, clear * reference[1])
     learns = not run.has("chance_score") or skill(run) >= learned
     if not learns and not held:
@@ -134,14 +134,15 @@ def _frozen(run: Evidence) -> bool:
     return run.number("trainable_parameters") < run.number("parameters")
 
 
-def _reference(run: Evidence) -> tuple[float, float] | None:
-    """The reference's score and its standard error."""
+def _reference(run: Evidence, clear: float) -> tuple[float, float] | None:
+    """The reference's score and its standard error; None where it has learnt nothing itself, as with one rare class."""
     if not run.has("probe.reference"):
         return None
     score, samples = (run.table("probe.reference").get(name) for name in ("score", "samples"))
     if not isinstance(score, float) or not isinstance(samples, int):
         return None
-    return score, share_error(min(1.0, max(0.0, score)), samples)
+    error = share_error(min(1.0, max(0.0, score)), samples)
+    return (score, error) if score - run.entry("probe.reference", "chance", 0.0) > clear * error else None
 
 
 def _narrowest(run: Evidence) -> tuple[str, int, int] | None:

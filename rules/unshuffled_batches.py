@@ -5,7 +5,8 @@
 Compares the labels within a batch with what random batches of the same size would hold: the entropy of classes, or
 for numbers the variance within a batch. Fires where batches have less than half of it, and it shows: the loss that
 the loop sees, of a model that has just adapted to the same kind of samples, is much lower than the loss of all the
-training data at the end of an epoch; or the training data are not fit.
+training data at the end of an epoch; or it leaps within each epoch, as whenever a new kind of sample begins; or the
+training data are not fit.
 
 Where nothing suffers it is said as a note: some samplers group alike samples on purpose.
 
@@ -37,14 +38,26 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
+import numpy as np
+
 from advisor import Convention, Evidence, Finding, Number, rule
-from advisor.progress import end, skill
+from advisor.progress import end, initial_loss, is_finite, skill
+
+STREAM = "_InfiniteConstantSampler"  # what torch gives a loader of an IterableDataset, which cannot be shuffled
 
 
 @rule(
     kind="data",
     needs=["batch_mixing", "train_loss"],
-    optional=["clean_train_loss", "clean_train_score", "chance_score", "train_identities"],
+    optional=[
+        "clean_train_loss",
+        "clean_train_score",
+        "chance_score",
+        "loss_median",
+        "loss_peak",
+        "step_loss",
+        "train_identities",
+    ],
     remedies=["shuffle"],
     explains=[
         "batch_too_small_for_batchnorm",
@@ -73,6 +86,9 @@ def unshuffled_batches(
     worse: Annotated[
         float, Convention("times the loop's loss: what was just practised looks half again as good")
     ] = 1.5,
+    leap: Annotated[
+        float, Convention("of the first loss, in most epochs: a fifth of all there is to learn is unlearnt in between")
+    ] = 0.2,
     fit: Annotated[float, Convention("half of the way from guessing to perfect: what fits does not suffer")] = 0.5,
 ) -> Finding | None:
     mixing = run.number("batch_mixing")
@@ -83,13 +99,19 @@ def unshuffled_batches(
     scored = run.has("clean_train_score") and run.has("chance_score")
     reached = skill(run) if scored else math.nan
     forgets = loop > 0 and whole > worse * loop
-    suffers = forgets or reached < fit
-    same = run.has("train_identities") and run.table("train_identities").get("same_order") is True
+    leaps = _leaps(run)
+    suffers = forgets or leaps > leap or reached < fit
+    identities = run.table("train_identities") if run.has("train_identities") else {}
+    same = identities.get("same_order") is True
     order = ", in the same order in every epoch" if same else ""
+    stream = identities.get("sampler") == STREAM
     numbers = [Number(text=f"batches mix {mixing:.2f} of what random ones do", value=mixing, threshold=mixed)]
     if forgets:
         said = f"the loss of all training data is {whole:.3g} where the loop sees {loop:.3g}"
         numbers.append(Number(text=said, value=whole / loop, threshold=worse))
+    elif leaps > leap:
+        said = f"the loss leaps within an epoch by {leaps:.0%} of what it was at first"
+        numbers.append(Number(text=said, value=leaps, threshold=leap))
     elif suffers:
         said = f"the fit of the training data is only {reached:.0%} of the way from guessing"
         numbers.append(Number(text=f"fit {reached:.2f} (0 is guessing)", value=reached, threshold=fit))
@@ -100,7 +122,20 @@ def unshuffled_batches(
         f"{order}, and {said}.",
         numbers=tuple(numbers),
         confidence=(0.9 if same or forgets else 0.8) if suffers else 0.5,
-        first_step="Give the training loader shuffle=True.",
+        first_step="Mix what the stream gives: read its parts in turn, or draw at random from a buffer of it."
+        if stream
+        else "Give the training loader shuffle=True.",
         since=0,
         severity="problem" if suffers else "note",
     )
+
+
+def _leaps(run: Evidence) -> float:
+    """How far the loss of an epoch rises above its median for some steps, of the first loss; in most later epochs."""
+    if not run.has("loss_peak") or not run.has("loss_median"):
+        return math.nan
+    peaks, medians, start = run.curve("loss_peak"), run.curve("loss_median"), initial_loss(run)
+    if len(peaks) != len(medians) or not is_finite(peaks, medians) or not start > 0:
+        return math.nan
+    late = (peaks.values - medians.values)[len(peaks) // 2 :]
+    return float(np.median(late)) / start

@@ -93,3 +93,73 @@ def test_what_is_not_among_the_ways_leaves_the_output_alone() -> None:
     bridge.learn(output, output * 2, None, None)
     bridge.settle()
     assert bridge.output(output) is output
+
+
+class Several(nn.Module):
+    """Gives its features, auxiliary logits and logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.auxiliary, self.head = nn.Linear(4, 6), nn.Linear(6, 3), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features = self.body(x)
+        return features, self.auxiliary(features), self.head(features)
+
+
+def test_the_part_that_reaches_the_loss_is_found_among_several() -> None:
+    """The third tensor of a tuple, of the same shape as the second: the clean pass scores that one."""
+    torch.manual_seed(0)
+    model = Several()
+    x, y = torch.randn(64, 4), torch.randint(0, 3, (64,))
+    loader = DataLoader(TensorDataset(x, y), 16)
+    optimizer = torch.optim.SGD(model.parameters(), 0.0)
+    watch = advisor.watch(range(2), model, optimizer, train=loader, report=False)
+    for _ in watch:
+        for xb, yb in loader:
+            functional.cross_entropy(model(xb)[2], yb).backward()
+            optimizer.step()
+    expected = (model(x)[2].argmax(1) == y).float().mean().item()
+    assert watch.record.problems == ()
+    assert watch.record.epochs["clean_train_accuracy"].to_numpy() == pytest.approx([expected] * 2)
+
+
+def masked(output: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    return ((output - target) ** 2 * mask).sum() / mask.sum()
+
+
+def similar(output: Tensor, target: Tensor) -> Tensor:
+    return functional.cross_entropy(output @ output.T, torch.arange(len(output)))
+
+
+@pytest.mark.parametrize("kind", ["mask", "pairs"])
+def test_a_loss_that_cannot_be_computed_for_other_batches_is_left_alone(kind: str) -> None:
+    """A mask belongs to its batch; pairs are made of the whole batch. No clean loss, and no complaint either."""
+    torch.manual_seed(0)
+    model = nn.Linear(4, 3)
+    loader = DataLoader(TensorDataset(torch.randn(40, 4), torch.randn(40, 3), torch.ones(40, 3)), 16)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    loss = advisor.loss(masked)
+    given = loss if kind == "mask" else None
+    watch = advisor.watch(range(2), model, optimizer, given, train=loader, report=False)
+    for _ in watch:
+        for x, y, mask in loader:
+            (loss(model(x), y, mask) if kind == "mask" else similar(model(x), y)).backward()
+            optimizer.step()
+    assert watch.record.problems == ()
+    assert "clean_train_loss" not in watch.record.epochs
+
+
+def test_a_loss_over_zeros_and_ones_has_no_score() -> None:
+    """Dice may take logits or probabilities: R² of what it gets would say nothing."""
+    model = nn.Linear(4, 3)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    dice = advisor.loss(
+        lambda output, target: 1 - (output.sigmoid() * target).sum() / (output.sigmoid() + target).sum()
+    )
+    watch = advisor.watch(range(2), model, optimizer, dice, report=False)
+    for _ in watch:
+        dice(model(torch.randn(8, 4)), (torch.randn(8, 3) > 0).float()).backward()
+        optimizer.step()
+    assert watch.record.info.task is None
+    assert "train_r2" not in watch.record.epochs

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from textwrap import dedent, indent
 
 import pytest
 
 from advisor.ending import how_left
+from advisor.store import Store
 
 ON_PURPOSE = (
     "if i: break",
@@ -98,3 +103,24 @@ def test_an_iterator_that_is_let_go() -> None:
     body = "it = iter(i())\nnext(it)\n{}"
     assert left(body.format("del it"), "[loop]") == ["stopped"]
     assert left(body.format("it = None"), "[loop]") == ["stopped"]
+
+
+def test_an_iterator_that_is_held_at_exit() -> None:
+    """A loop that is advanced by `next` and kept in a global is completed before the interpreter is cleared."""
+    program = (
+        "import itertools, torch, advisor\n"
+        "model = torch.nn.Linear(2, 1); optimizer = torch.optim.SGD(model.parameters(), 0.1)\n"
+        "steps = iter(advisor.watch(itertools.count(), model, optimizer))\n"
+        "while next(steps) < 3:\n"
+        "    torch.nn.functional.mse_loss(model(torch.ones(4, 2)), torch.ones(4, 1)).backward()\n"
+        "    optimizer.step()\n"
+    )
+    with TemporaryDirectory() as folder:
+        store = Path(folder) / "advisor.db"
+        environment = {**os.environ, "ADVISOR_STORE": str(store)}
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False
+        )
+        info = Store(str(store)).record(1).info
+    assert (0, "") == (done.returncode, done.stderr)
+    assert "stopped" == info.status

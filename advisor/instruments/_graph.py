@@ -183,9 +183,15 @@ def distance(root: Any) -> tuple[str, Any] | None:
     return None
 
 
-def _below(root: Any) -> Iterator[Any]:
-    """The nodes nearest to a root, breadth first."""
-    waiting, seen = [root], set[Any]()  # the nodes themselves: the id of one that is let go is given to the next
+def softmaxes_between(root: Any, end: Any) -> list[Operation]:
+    """What a loss does to the output that it got, `end`: its softmaxes, the last one first, or their logarithms."""
+    found = [_operation(node) for node in _below(root, end)]
+    return [one for one in found if one.dim is not None]
+
+
+def _below(root: Any, end: Any = None) -> Iterator[Any]:
+    """The nodes nearest to a root, breadth first; not `end` and what lies before it."""
+    waiting, seen = [root], {end}  # the nodes themselves: the id of one that is let go is given to the next
     while waiting and len(seen) < NEAR:
         node = waiting.pop(0)
         if node is None or node in seen:

@@ -78,7 +78,7 @@ class Sentinel:
         if len(grads) < len(kept) or _reused(grads):
             self._stop()
         else:
-            self._norms.append(torch.stack(grads).flatten(1).float().norm(dim=1))
+            self._norms.append(torch.stack(grads).reshape(len(grads), -1).float().norm(dim=1))
 
 
 def _reused(grads: Sequence[Tensor]) -> bool:

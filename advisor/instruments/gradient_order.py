@@ -3,10 +3,11 @@
     leftover_gradient   the least gradient at the beginning of a backward pass since the last step, over that at the end
                         of the newest: 0 where somebody cleared it, about 1 where nobody does
     kept_gradient       gradient at the step over that after the last backward pass: 1 where nobody touches it, 0 where
-                        it was cleared, below 1 where it was clipped
+                        it was cleared, below 1 where it was clipped; of several optimizers the least
 
 Each is a ratio of norms over the parameters of the optimizers that step, told apart by optimizer, since one may clear
-its own later than another one's backward pass. A few parameters are read, and of each the first `PART` elements: what
+its own later than another one's backward pass. What is left over is that of all together: an optimizer may gather
+gradients over several steps of the others. A few parameters are read, and of each the first `PART` elements: what
 clears or clips gradients does so with all of them. A loss that `GradScaler` has multiplied has gradients that are
 larger by a power of two until the step; that factor is taken out. Where a step runs backward passes itself (LBFGS),
 nothing can happen in between.
@@ -65,7 +66,7 @@ class GradientOrder:
             live.emit("leftover_gradient", "step", _ratio([(before, after) for before, after, _ in done]))
         stepped = [(step, after) for _, after, step in done if step is not None]
         if stepped:
-            live.emit("kept_gradient", "step", _ratio(stepped))
+            live.emit("kept_gradient", "step", _least([_ratio([pair]) for pair in stepped]))
 
 
 def _norm(optimizer: Optimizer, device: torch.device) -> Tensor:
@@ -89,6 +90,12 @@ def _ratio(pairs: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     upper, lower = zip(*pairs, strict=True)
     whole = _together(lower)
     return torch.where(torch.isfinite(whole), _together(upper) / whole, torch.nan)
+
+
+def _least(ratios: Sequence[Tensor]) -> Tensor:
+    """() of those that are numbers; NaN where none is."""
+    least = torch.stack(list(ratios)).nan_to_num(torch.inf).amin()
+    return torch.where(torch.isfinite(least), least, torch.nan)
 
 
 def _together(norms: Sequence[Tensor]) -> Tensor:

@@ -16,7 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from advisor.instruments import HeardLoss, Live
-from advisor.instruments._graph import bounds, distance, enlarging_difference, last_operations, shape_of
+from advisor.instruments._graph import (
+    bounds,
+    distance,
+    enlarging_difference,
+    last_operations,
+    shape_of,
+    softmaxes_between,
+)
 from advisor.loss_inputs import LossInputs
 from advisor.record import Json
 from advisor.sampling import EPOCHS_READ
@@ -28,7 +35,7 @@ VALUES = 256  # of targets kept for counting, a step
 STEPS_COUNTED = 64  # with those, 16,384 values in all
 MOST_DISTINCT = 1000  # more values than that are numbers and no classes
 NAMES = (
-    ["low", "high", "neg_zeros", "neg_ends", "target_low", "target_high", "target_fraction", "target_spread"]
+    ["low", "high", "neg_zeros", "target_low", "target_high", "target_fraction", "target_spread"]
     + [f"sum_{d}" for d in range(DIMENSIONS)]
     + [f"exp_sum_{d}" for d in range(DIMENSIONS)]
     + [f"target_sum_{d}" for d in range(DIMENSIONS)]
@@ -42,6 +49,7 @@ class Seen:
     first: LossInputs
     steps: int = 0
     numbers: Tensor | None = None
+    ends: Tensor | None = None  # sum over the steps of the share at an end of the bounds
     targets: list[Tensor] = field(default_factory=list)
     labels: list[Tensor] = field(default_factory=list)  # (2,) lowest and highest label of each of these batches
 
@@ -118,9 +126,11 @@ def _first(heard: HeardLoss) -> LossInputs:
     assert heard.output is not None  # seen by whoever calls
     output, target = heard.output, heard.target
     operations = last_operations(output.grad_fn)
-    softmax = next((o for o in operations[:1] if o.dim is not None and o.shape), None)
-    low, high = bounds(output.grad_fn)
     torchs = hasattr(nn.functional, heard.name)
+    inner = [] if torchs else softmaxes_between(heard.value.grad_fn, output.grad_fn)
+    softmaxes = [o for o in operations[:1] if o.dim is not None and o.shape]
+    softmax = next(iter(softmaxes + [o for o in inner if o.shape == tuple(output.shape)]), None)
+    low, high = bounds(output.grad_fn)
     measured = None if torchs else distance(heard.value.grad_fn)
     return LossInputs(
         name=heard.name,
@@ -186,7 +196,7 @@ def _look(seen: Seen, output: Tensor, target: Tensor | None) -> None:
     found = {"low": -part.amin(), "high": part.amax(), "neg_zeros": -(part == 0).float().mean()}
     ends = [(part == end).float().mean() for end in seen.first.bounds if end is not None]
     if ends:
-        found["neg_ends"] = -torch.stack(ends).sum()
+        seen.ends = torch.stack(ends if seen.ends is None else [*ends, seen.ends]).sum()
     for d in range(min(DIMENSIONS, output.dim())):
         whole = _part(output, d).float()
         found[f"sum_{d}"] = _off(whole, d)
@@ -230,7 +240,7 @@ def _told(seen: Seen) -> LossInputs:
             "steps": seen.steps,
             "output": (_negative(found["low"]), found["high"]),
             "zeros": _negative(found["neg_zeros"]),
-            "ends": _negative(found["neg_ends"]),
+            "ends": None if seen.ends is None else float(seen.ends) / max(1, seen.steps),
             "sums_off": tuple(found[f"sum_{d}"] for d in range(outputs)),
             "exp_sums_off": tuple(found[f"exp_sum_{d}"] for d in range(outputs)),
             "target": (_negative(found["target_low"]), found["target_high"]),

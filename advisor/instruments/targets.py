@@ -4,7 +4,8 @@ Fact `targets`, from the first targets of the run: values (how many), least, gre
 deviation), mean, std; not_finite: share that is no number; outside: of a binary loss, share outside [0, 1]; ignored:
 of class labels, share that is negative; distinct: how many different values, at most `MANY`; outliers: share more than
 `FAR` deviations from the median (1.4826 MAD is one, for a normal distribution); outlier_squares: their share of the
-sum of squared deviations from the median.
+sum of squared deviations from the median. Where there is one value only, elsewhere: 1 if another loss of the same
+steps has other targets, as that of a discriminator has, else 0.
 
 Series `typical_residual`: median absolute residual of the clean training data over the targets' MAD; 1 is what
 answering the median gives.
@@ -19,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from advisor.instruments import Live, LossCall
+from advisor.instruments import HeardLoss, Live, LossCall
 from advisor.record import Json
 from advisor.sampling import EPOCHS_READ
 
@@ -37,6 +38,15 @@ class Targets:
         self._waiting: list[Tensor] = []
         self._kept: list[NDArray[np.float64]] = []
         self._count = self._described = 0
+        self._range: Tensor | None = None  # (2,) least and greatest target of any loss, on the device
+
+    def loss_called(self, _: Live, heard: HeardLoss) -> None:
+        if heard.target is None or self._count >= MOST or not heard.target.numel() or heard.target.is_complex():
+            return
+        both = torch.stack(heard.target.detach().aminmax()).double()
+        if self._range is not None:
+            both = torch.stack([torch.minimum(self._range[0], both[0]), torch.maximum(self._range[1], both[1])])
+        self._range = both
 
     def step_loss(self, _: Live, call: LossCall) -> None:
         if call.target is None or self._count >= MOST or call.target.is_complex():
@@ -64,7 +74,11 @@ class Targets:
         self._waiting.clear()
         if self._count >= 2 * self._described or live.epoch < EPOCHS_READ:  # sorted again when they have doubled
             self._described = self._count
-            live.fact("targets", described(np.concatenate(self._kept), live.task))
+            table = described(np.concatenate(self._kept), live.task)
+            if table.get("distinct") == 1 and self._range is not None:
+                least, greatest = self._range.tolist()
+                table["elsewhere"] = int(greatest > least)
+            live.fact("targets", table)
 
 
 def described(values: NDArray[np.float64], task: str | None) -> dict[str, Json]:

@@ -163,6 +163,23 @@ def test_an_infinite_gradient_says_nothing() -> None:
     assert 0.0 not in values(watched(model, optimizer, step), "kept_gradient")
 
 
+def test_one_of_two_optimizers_that_gets_nothing_is_not_covered_by_the_other() -> None:
+    """The head's gradients are cleared too late, the body's are not."""
+    body, head = nn.Linear(4, 8), nn.Linear(8, 2)
+    model = nn.Sequential(body, nn.ReLU(), head)
+    first = torch.optim.SGD(body.parameters(), 0.1)
+    second = torch.optim.SGD(head.parameters(), 0.1)
+
+    def step(x: Tensor, y: Tensor) -> None:
+        first.zero_grad()
+        loss(model, x, y).backward()
+        second.zero_grad()
+        first.step()
+        second.step()
+
+    assert set(values(watched(model, [first, second], step), "kept_gradient")) == {0.0}
+
+
 def test_two_networks_in_turn_clear_their_own() -> None:
     """A generator's old gradients are still there in the discriminator's backward pass, and gone in its own."""
     generator, critic = nn.Linear(4, 4), nn.Linear(4, 1)

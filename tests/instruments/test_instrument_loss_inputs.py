@@ -87,6 +87,17 @@ def test_the_softmax_and_its_dimension_are_read(last: Any, name: str, dimension:
     assert sums[1 - exact] > 0.1
 
 
+def test_a_softmax_within_a_loss_of_the_users_own_is_read() -> None:
+    """Of the whole output, also where it is written out; what the model does before its output is not the loss's."""
+
+    def own(output: Tensor, target: Tensor) -> Tensor:
+        return -(output.log_softmax(0) * functional.one_hot(target, 3)).sum(1).mean()
+
+    loss = advisor.loss(own)
+    (one,) = seen(Given(lambda x: x.softmax(1) * 2), X, LABELS, loss, given=loss)
+    assert (one.own, one.softmax) == (True, (0, (2, 3)))
+
+
 def test_a_module_of_the_users_own_is_looked_into() -> None:
     """What torch's function got counts: log-probabilities, though the module got logits; and it is counted once."""
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 from watched import STEPS, every_step, loader, watched  # noqa: F401  a fixture
 
 import advisor
+from advisor.losses import loss_call
 from advisor.record import Record
 from advisor.training_losses import MOST_PENDING
 
@@ -97,3 +98,15 @@ def test_losses_without_a_backward_pass_are_not_kept_by_us() -> None:
         gc.collect()
         assert sum(value() is not None for value in values) <= MOST_PENDING
     assert len(values) > MOST_PENDING
+
+
+def test_arguments_that_belong_to_one_batch_are_let_go() -> None:
+    """The variances of a Gaussian likelihood come from the model: with them its graph would stay."""
+    output, target = torch.zeros(8, 1), torch.ones(8, 1)
+    variance = torch.ones(8, 1, requires_grad=True) * 2
+    value = functional.gaussian_nll_loss(output, target, variance)
+    call = loss_call("gaussian_nll_loss", functional.gaussian_nll_loss, (output, target, variance), {}, value)
+    kept = ref(variance)
+    del variance, value
+    assert call is not None
+    assert (kept(), call.again(output, target)) == (None, None)

@@ -161,6 +161,14 @@ def test_noise_and_too_little_capacity_look_alike() -> None:
     assert diagnose(run, {"underfitting": RULES["underfitting"]}).findings == ()
 
 
+@pytest.mark.parametrize(("chance", "severity"), [(0.1, "problem"), (0.95, "note")])
+def test_a_reference_has_to_beat_guessing_itself(chance: float, severity: str) -> None:
+    """Balanced weights cost accuracy where one class is rare; a reference that never names that class is none."""
+    reference = {"score": 0.96, "chance": chance, "samples": 256}
+    run = small([("0", "Linear", 64 * 65), ("2", "Linear", 10 * 65)], **{"probe.reference": reference})
+    assert severity == fired("underfitting", run).severity
+
+
 @pytest.mark.parametrize(
     ("train", "reason"), [(0.95, "nearly everything is right"), (0.12, "it has not learned at all")]
 )
