@@ -57,6 +57,10 @@ def _write(patch: Patch, rest: Path, plan_file: Path, console: Console) -> None:
         head = f"{files.OURS} and `advisor apply`: what is left of {plan_file.name} for the patched {patch.path.name}."
         texts[rest.absolute()] = patch.rest.to_toml(head).encode()
     backups.write(patch.path, patch.plan, texts)
-    console.print(f"wrote   {', '.join(path.name for path in texts)}; `advisor undo {patch.path.name}` takes it back")
+    console.print(
+        f"wrote   {', '.join(path.name for path in texts)}; `advisor undo {patch.path.name}` takes it back",
+        soft_wrap=True,
+    )
     if patch.rest:
-        console.print(f'use it  advisor.watch(..., plan="{rest.name}")', markup=False, highlight=False)
+        line = f'use it  advisor.watch(..., plan="{rest.name}")'
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -58,8 +58,21 @@ def sigmoid_last(tree: ast.Module) -> Iterator[tuple[int, str]]:
     yield from _last(tree, {"Sigmoid", "sigmoid"})
 
 
+def read_as_probabilities(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Numbers are rounded, or compared with 0.5, and neither random ones nor what a sigmoid gives right there."""
+    for node in ast.walk(tree):
+        read: ast.expr | None = None
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Gt | ast.GtE):
+            read = node.left if ast.unparse(node.comparators[0]) == "0.5" else None
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "round":
+            decimals = node.args[1:] or node.keywords or any(isinstance(arg, ast.Constant) for arg in node.args)
+            read = None if decimals else node  # with decimals a number is being printed
+        if read is not None and not {"sigmoid", "rand", "random"} & {_name(call.func) for call in _calls(read)}:
+            yield read.lineno, ast.unparse(node)
+
+
 FACTS: dict[str, Callable[[ast.Module], Iterator[tuple[int, str]]]] = {
-    look.__name__: look for look in (no_zero_grad, unshuffled_loader, softmax_last, sigmoid_last)
+    look.__name__: look for look in (no_zero_grad, unshuffled_loader, softmax_last, sigmoid_last, read_as_probabilities)
 }
 
 

@@ -121,3 +121,22 @@ def test_the_text_supports_what_fired_and_accuses_nobody(tmp_path: Path) -> None
     unknown = rule.run(Evidence(Record(RunInfo(epochs=3)))).finding
     assert unknown is not None
     assert unknown.supported_by == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("right = (model(x) > 0.5) == y", 1),
+        ("x = 1\nhits = output.round() == y", 2),
+        ("hits = torch.round(output).eq(y)", 1),
+        ("right = torch.sigmoid(output) > 0.5", None),
+        ("right = output > 0", None),
+        ("drop = torch.rand(8) > 0.5", None),
+        ("print(round(score, 3), np.round(score, 3), score.round(3))", None),
+    ],
+)
+def test_read_as_probabilities(text: str, line: int | None) -> None:
+    """Rounded, or compared with a half: not logits, random numbers, or what is printed."""
+    fact = source_facts(text).get("read_as_probabilities")
+    assert (line is not None) == (fact is not None)
+    assert fact is None or fact.startswith(f"line {line}: ")

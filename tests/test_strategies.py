@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 
 import pytest
@@ -69,6 +70,24 @@ def test_leftovers_come_first(remedies: Given) -> None:
     remedies(remedy("a", "decay"), remedy("b", "learning_rate"), remedy("c", "learning_rate"))
     given = setting(diagnosed("a"), change("c"), change("b"), change("c", 2.0), change("a"))
     assert asked(build("rules", given)) == ["a(1)"]
+
+
+def test_what_comes_to_the_same_plan_is_proposed_once(remedies: Given) -> None:
+    """A leftover that holds what is kept, and the remedy that it adds to that, are one training."""
+    remedies(remedy("a", "decay"), remedy("b", "inputs"))
+    given = setting(diagnosed("b"), change("a"), change("a") + change("b"))
+    assert asked(build("rules", given)) == ["a(1) + b(1)"]
+
+
+@pytest.mark.parametrize(("together", "again"), [(0.4, ["a(1) + b(1)"]), (0.3, []), (0.2, [])])
+def test_what_added_nothing_to_what_was_kept_is_spent(remedies: Given, together: float, again: list[str]) -> None:
+    """a gained 0.3 and was kept since: b is tried on top of it where a and b together gained more, and only then."""
+    remedies(remedy("a", "decay"), remedy("b", "inputs"))
+    both = change("a") + change("b")
+    history = (Screened(change("a"), 0.3), Screened(both, together))
+    found = setting(diagnosed("c", "b"), change("a"), both)
+    strategy = build("rules", dataclasses.replace(found, history=history))
+    assert asked(strategy) == again
 
 
 def test_without_a_remedy_for_the_cause_nothing_is_searched(remedies: Given) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import shlex
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from advisor.store import Store
 from advisor.trial import Job
 
 SEED = 0  # the script's own seeds, unshifted
-AT_RUN_TIME = "it acts while the training runs, and no line of the script says the same"
+AT_RUN_TIME = "it acts while the training runs; advisor has no edit of the source that says the same"
 LATER = "left for another try"
 
 
@@ -107,7 +108,8 @@ def make_patch(
         except AdvisorError as error:
             reason = f"{UNPROVEN}: {error.what}"
         except Declined as declined:
-            reason = declined.reason
+            given = f"; `{shlex.join(arguments)}` may decide in the place of a default" if arguments else ""
+            reason = declined.reason + given
         none = {place: kept.get(place, reason) for place in range(len(plan.steps))}
         return dataclasses.replace(patch, after=source.text, kept=none)
 

@@ -1,4 +1,6 @@
-"""An argument's expression -> the literal that decides it: itself, a constant, or argparse's default."""
+"""An argument's expression -> the literal that decides it: itself, a constant, or the default of an option or of a
+function's parameter.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +30,9 @@ def literal(source: Source, value: cst.BaseExpression, what: str, *, also: Colle
     if not isinstance(value, cst.Name):
         raise Declined(f"{what} is computed at line {source.line(value)}: `{source.of(value)}`")
     uses = list(_uses(source, value.value))
+    default = _parameter(source, value, uses)
+    if default is not None:
+        return default
     definitions = [parent for name in uses if (parent := _assignment(source, name)) is not None]
     if len(definitions) != 1 or not _is_literal(definitions[0].value):
         raise Declined(f"{what} is `{value.value}`, which is no constant that is set once to a number")
@@ -81,6 +86,19 @@ def _default(source: Source, value: cst.Attribute, what: str, may_use: Collectio
     if len(defaults) != 1 or not _is_literal(defaults[0]):
         raise Declined(f"{what} is computed at line {source.line(value)}: `{text}`")
     return defaults[0]
+
+
+def _parameter(source: Source, value: cst.Name, uses: Collection[cst.Name]) -> cst.CSTNode | None:
+    """What `def f(…, lr=…)` says for an `lr` that f uses once; a caller may say otherwise: the proof shows it."""
+    function = source.scope(value)
+    if not isinstance(function, cst.FunctionDef):
+        return None
+    given = (*function.params.params, *function.params.kwonly_params)
+    found = next((one for one in given if one.name.value == value.value), None)
+    if found is None or found.default is None or not _is_literal(found.default):
+        return None
+    other = [name for name in uses if name not in (value, found.name) and function in source.parents(name)]
+    return None if other else found.default
 
 
 def _is_literal(value: cst.BaseExpression) -> bool:

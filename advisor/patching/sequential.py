@@ -44,7 +44,7 @@ def element(source: Source, sites: CallSites, layer: str) -> Element:
         raise Declined(f"{layer or 'the model'} is no element of an nn.Sequential in the script")
     for one, name in ((holder, parent or "the model"), (made, layer)):
         if one.objects != 1:
-            raise Declined(f"line {one.site.line} makes {one.objects} objects, {name} among them")
+            raise Declined(f"line {one.site.line} makes {one.objects} layers, of which {name!r} is one")
     call, own = source.call(holder.site, parent or "the model"), source.call(made.site, layer)
     # Elements may have been put in before: it is the call that counts, and not its number.
     for place, arg in enumerate(call.args):

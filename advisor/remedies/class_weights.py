@@ -26,6 +26,8 @@ frequency, between nothing and full balance).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -56,7 +58,7 @@ class Parameters(_Parameters):
     """power: 1 for full balance, 0 for none;  counts: how often each class occurs, where the data set need not tell."""
 
     power: float = Field(default=1.0, gt=0.0, le=1.0)
-    counts: tuple[float, ...] | None = None
+    counts: tuple[int, ...] | None = None
 
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
@@ -75,10 +77,10 @@ def apply(session: Session, parameters: Parameters) -> None:
     refuse_other(session, "class_weights", CLASSES | BINARY)
     if any(isinstance(getattr(session.loss_fn, name, None), Tensor) for name in ("weight", "pos_weight")):
         raise CannotApply("the loss has weights already", context="class_weights")
-    counts = parameters.counts
+    counts: Sequence[float] | None = parameters.counts
     if counts is None:
         _, labels = labels_of(session, "class_weights", every=False)
-        counts = tuple(labels.bincount().double().tolist())
+        counts = labels.bincount().tolist()
     weights = weights_of(counts, parameters.power)
     if len(weights) < 2 or max(weights) == min(weights):
         raise CannotApply("all classes are equally frequent", context="class_weights")
@@ -91,19 +93,19 @@ def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001
     return calls_changed(record, "class_weights")
 
 
-def counted(evidence: Evidence) -> tuple[float, ...] | None:
+def counted(evidence: Evidence) -> tuple[int, ...] | None:
     """How often each class reached the loss; None where not all are known."""
     try:
         table = evidence.table("label_counts")
     except Missing:
         return None
     counts = table.get("count")
-    numbers = [float(n) for n in counts if isinstance(n, int | float)] if isinstance(counts, list) else []
+    numbers = [round(n) for n in counts if isinstance(n, int | float)] if isinstance(counts, list) else []
     whole = "names" not in table and isinstance(counts, list) and len(numbers) == len(counts) > 1
     return tuple(numbers) if whole else None
 
 
-def weights_of(counts: tuple[float, ...], power: float) -> list[float]:
+def weights_of(counts: Sequence[float], power: float) -> list[float]:
     """Of each class, on average 1 over the samples; 1 for one that does not occur."""
     total = sum(counts)
     raw = [(total / count) ** power if count else 0.0 for count in counts]

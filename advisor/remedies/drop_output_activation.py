@@ -5,7 +5,9 @@ Finds the last activation whose result the model returns: a softmax, sigmoid, Re
 a function, and a clamp around it. The call is skipped in training and in evaluation, and stays so after the loop: the
 model returns logits, and `output > 0` or `argmax` mean what the loss implies. Where the loop itself applies a softmax
 or a sigmoid between the model and a loss that takes logits, the loss gets log(p), or logit(p), instead: the same number
-as on the logits. Operations are read from the autograd graph, never guessed from the values.
+as on the logits. `at="loss"` does that for an activation of the model's as well, which then stays: whoever reads the
+output as probabilities, by `output > 0.5` or `round`, goes on to be right. Operations are read from the autograd graph,
+never guessed from the values.
 
 ## When it helps
 The loss applies its own softmax or sigmoid (`cross_entropy`, `binary_cross_entropy_with_logits`), or the targets lie
@@ -13,7 +15,8 @@ where the activation cannot reach.
 
 ## When it hurts
 Where the loss wants probabilities, or where a bound is meant: a count that cannot be negative, an angle. Code that
-reads the model's output as probabilities gets logits.
+reads the model's output as probabilities gets logits, unless it is undone at the loss. There a probability that has
+been rounded to 1 has no gradient: float32 does that to logits beyond 16.
 
 ## Cost
 None.
@@ -27,7 +30,7 @@ Goodfellow, Bengio, Courville: Deep Learning, 2016, 6.2.2: output units go with 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -43,6 +46,7 @@ from advisor.remedies import Session
 from advisor.remedies._calls import ACTIVATIONS, CUTS, Call, Called, Key, calls_of
 from advisor.remedies._forward import change_forward, check_reachable
 from advisor.remedies._loss_calls import log, logit
+from advisor.source_facts import source_facts
 
 CHANGES = frozenset({"output"})
 LASTS = "model"
@@ -54,26 +58,38 @@ SCALED = frozenset({"Mul", "Div", "Neg", "Add", "Sub"})  # with a number: what i
 
 
 class Parameters(_Parameters):
-    """It has none: what the model ends in is seen."""
+    """at: "loss" where the model keeps the activation and the loss alone takes it back."""
+
+    at: Literal["loss"] | None = None
 
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
-    """The one choice, where a rule or what reached the loss says that the activation is one too many."""
+    """Where a rule or what reached the loss says that the activation is one too many.
+
+    A sigmoid may also be undone at the loss alone, and first where the script reads probabilities: without it a class
+    begins at 0 and no more at 0.5. The largest of several classes stays the largest.
+    """
     fired = {finding.rule for finding in diagnosis.findings}
-    return [Parameters()] if fired & RULES or _too_many(evidence) else []
+    if not fired & RULES and not _too_many(evidence):
+        return []
+    if not _sigmoid(evidence):
+        return [Parameters()]
+    reads = "read_as_probabilities" in source_facts(evidence.info.source or "")
+    return [Parameters(at="loss"), Parameters()] if reads else [Parameters(), Parameters(at="loss")]
 
 
-def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it has none
+def apply(session: Session, parameters: Parameters) -> None:
     """Raises: CannotApply where the loss wants what the activation gives, or the model is compiled."""
-    check_reachable(session, "drop_output_activation")
+    if parameters.at is None:
+        check_reachable(session, "drop_output_activation")
     if isinstance(session.loss_fn, TAKES_PROBABILITIES):
         kind = type(session.loss_fn).__name__
         raise CannotApply(f"{kind} takes probabilities or their logarithms", context="drop_output_activation")
-    calls = calls_of(session)
+    calls = calls_of(session) if parameters.at is None else {}
     chosen = Skipped().chooses(calls.get(True, ()))
     at_loss = Inverted()
     session.on_loss(at_loss)
-    if calls and not chosen:
+    if parameters.at == "loss" or (calls and not chosen):
         session.on_finish(lambda: session.note("drop_output_activation", {"where": "loss", "reached": at_loss.reached}))
         return
     changed = change_forward(session, Skipped(), calls)
@@ -86,7 +102,7 @@ def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it
     session.on_finish(finish)
 
 
-def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  it has none
+def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  the fact is the same for both
     """Whether a call was skipped, or a loss got logits of probabilities."""
     note = record.facts.get("remedy.drop_output_activation")
     return isinstance(note, dict) and bool(note.get("reached"))
@@ -137,6 +153,16 @@ class Inverted:
             self.reached = True
             return call.replace(input=log(output))
         return call
+
+
+def _sigmoid(evidence: Evidence) -> bool:
+    """Whether a loss that takes logits got the results of a sigmoid."""
+    try:
+        reached = list(loss_inputs(evidence))
+    except Missing:
+        return False
+    ends = ((one.name, next((name for name in one.last if name not in CUTS), "")) for one in reached)
+    return ("binary_cross_entropy_with_logits", "sigmoid") in ends
 
 
 def _too_many(evidence: Evidence) -> bool:

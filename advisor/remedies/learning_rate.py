@@ -52,6 +52,7 @@ PROBE = "probe.learning_rate_range"
 DOWN = (0.1, 0.01, 1 / 3)  # decades first, since a rate that is clearly wrong is wrong by orders of magnitude;
 UP = (10.0, 100.0, 3.0)  # then about half a decade, so that three choices cover two decades
 EITHER = (3.0, 1 / 3)
+DIGITS = 2  # of a suggested rate: it goes into plans and scripts, and the range test knows no more
 SAME = 0.2  # of a decade and a half: a suggestion within 1.6 times of the rate in use would be the same run again
 
 
@@ -84,7 +85,7 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
     lr, ratio = suggested
     away = abs(math.log10(ratio)) < SAME
     against = blamed is not None and (ratio > 1) == (blamed in TOO_HIGH)
-    first = [] if away or against else [Parameters(lr=lr)]
+    first = [] if away or against else [Parameters(lr=float(f"{lr:.{DIGITS}g}"))]
     return [*first, *(Parameters(factor=factor) for factor in factors)][: len(DOWN)]
 
 

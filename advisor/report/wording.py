@@ -105,8 +105,8 @@ def names(found: Sequence[str], most: int = 6) -> str:
 def plan_text(plan: Plan, against: Plan | None = None) -> str:
     """A plan in one line; what it has in common with the kept plan that it is compared with is called "kept".
 
-    A remedy's only parameter needs no name; of several, numbers that are the remedy's defaults are left out, and of a
-    list all but its first names. The plan's file has them all.
+    A remedy's only parameter needs no name, a factor its sign; of several, numbers that are the remedy's defaults are
+    left out, and of a list all but its first names. The plan's file has them all.
 
     >>> plan_text(Plan.of("dropout", rate=0.5) + Plan.of("mixup", alpha=0.3, rate=1), Plan.of("dropout", rate=0.5))
     'kept + mixup(alpha=0.3, rate=1)'
@@ -114,6 +114,8 @@ def plan_text(plan: Plan, against: Plan | None = None) -> str:
     'dropout(0.5) + batch_norm'
     >>> plan_text(Plan.of("augmentation", shift=0.125, rotation=10.0, noise=0.1))
     'augmentation(rotation=10)'
+    >>> plan_text(Plan.of("learning_rate", factor=10.0)), plan_text(Plan.of("learning_rate", lr=0.1))
+    ('learning_rate(×10)', 'learning_rate(0.1)')
     >>> plan_text(Plan.of("unfreeze", layers=["stem", "body.0", "body.1", "head"]))
     'unfreeze(stem, body.0 and 2 more)'
     """
@@ -137,7 +139,8 @@ def script(info: RunInfo) -> str:
 def _step(step: Step) -> str:
     given = {name: _value(value) for name, value in step.parameters.items()}
     if len(given) == 1:
-        return clean(f"{step.remedy}({next(iter(given.values()))})")
+        ((name, text),) = given.items()
+        return clean(f"{step.remedy}({'×' if name == 'factor' else ''}{text})")
     usual = default_numbers(step.remedy) if given else {}
     shown = [f"{name}={text}" for name, text in given.items() if step.parameters[name] != usual.get(name)]
     return clean(f"{step.remedy}({', '.join(shown)})".removesuffix("()"))

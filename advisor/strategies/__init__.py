@@ -65,8 +65,20 @@ class Setting:
 
     @property
     def spent(self) -> list[Plan]:
-        """Changes that gained nothing in an earlier stage: they are not tried again on top of what is kept since."""
-        return [s.change for s in self.history if s.gain <= 0]
+        """Changes that gained nothing in an earlier stage: they are not tried again on top of what is kept since.
+
+        What was added there to the very change that was kept counts as well, by itself and with that change, where both
+        together gained no more than it did alone.
+        """
+        spent = [s.change for s in self.history if s.gain <= 0]
+        alone = {_steps(s.change): s.gain for s in self.history}
+        kept = _steps(self.kept)
+        for s in self.history:
+            within = _steps(s.change) & kept
+            if within in alone and within != _steps(s.change) and s.gain <= alone[within]:
+                added = tuple(step for step in s.change.steps if str(step) not in kept)
+                spent += [s.change, Plan(steps=added)]
+        return spent
 
 
 class Strategy(Protocol):
@@ -108,6 +120,11 @@ def adds(kept: Plan, change: Plan) -> bool:
     return bool({step.remedy for step in change.steps} - {step.remedy for step in kept.steps}) and fits(kept, change)
 
 
+def resulting(kept: Plan, change: Plan) -> frozenset[str]:
+    """The steps that a change makes of what is kept: the same for changes that come to the same training."""
+    return _steps(kept.changed_by(change))
+
+
 def choices(remedy: Remedy, diagnosis: Diagnosis, evidence: Evidence) -> list[Plan]:
     """A remedy's candidates; none where it cannot choose for want of numbers."""
     try:
@@ -128,3 +145,7 @@ def whole_pool(setting: Setting) -> list[Plan]:
             if fits(setting.kept, change) and change not in (*pool, *setting.spent):
                 pool.append(change)
     return pool
+
+
+def _steps(plan: Plan) -> frozenset[str]:
+    return frozenset(map(str, plan.steps))

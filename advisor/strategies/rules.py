@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from advisor.diagnosis import Diagnosis
 from advisor.plan import Plan
 from advisor.remedies import load_remedies
-from advisor.strategies import Screened, Setting, Strategy, adds, choices, fits, tpe
+from advisor.strategies import Screened, Setting, Strategy, adds, choices, fits, resulting, tpe
 
 MOST_FOLLOWED = 2  # ways to go on from one change: its leading causes; more would be a search of their own
 LONGEST = 3  # remedies in one change: what is added on one seed alone is confirmed as a whole
@@ -32,13 +32,14 @@ class Rules:
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
-        self._leftovers = [change for change in setting.leftovers if adds(setting.kept, change)]
+        spent = setting.spent
+        self._leftovers = [change for change in setting.leftovers if adds(setting.kept, change) and change not in spent]
         self._waiting = _candidates(setting)  # remedy -> its choices, in the order of the findings
         self._rounds = dict.fromkeys(self._waiting, 0)
         top = setting.diagnosis.top
         answered = top is not None and any(r in self._waiting for r in top.remedies)
         self._may_search = not setting.repair and (setting.force or bool(setting.kept) or answered)
-        self._asked: list[Plan] = []
+        self._asked: set[frozenset[str]] = set()  # as the plans that they come to: a leftover may be a candidate too
         self._followed: dict[str, list[Plan]] = {}
         self._search: Strategy | None = None
 
@@ -59,18 +60,23 @@ class Rules:
         useless = [s.change for s in screened if s.gain <= 0 and s.change.steps[0].remedy != leading]
         for more in (plans[0] for plans in _candidates(after).values()):
             change = best.change.changed_by(more)
-            if change not in self._asked and more not in useless and adds(best.change, more):
-                self._asked.append(change)
+            if more not in useless and adds(best.change, more) and self._is_new(change):
                 followed.append(change)
                 return change
         return None
 
     def ask(self, screened: Sequence[Screened]) -> Plan | None:
         while (change := self._next(screened)) is not None:
-            if change not in self._asked:
-                self._asked.append(change)
+            if self._is_new(change):
                 return change
         return None
+
+    def _is_new(self, change: Plan) -> bool:
+        """Whether no change that comes to the same plan was proposed in this stage; from now on one was."""
+        plan = resulting(self._setting.kept, change)
+        new = plan not in self._asked
+        self._asked.add(plan)
+        return new
 
     def _next(self, screened: Sequence[Screened]) -> Plan | None:
         if self._leftovers:

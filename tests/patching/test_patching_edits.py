@@ -182,11 +182,49 @@ def test_the_number_of_epochs_and_the_schedule_that_hangs_on_it(tmp_path: Path) 
     assert ([], [reason]) == written(path, plan)
 
 
+def test_the_default_of_a_parameter(tmp_path: Path) -> None:
+    """What a function that makes the optimizer says for a rate that it uses once."""
+    before = (
+        "def made(model, lr=0.01):\n    return torch.optim.SGD(model.parameters(), lr=lr)\n\noptimizer = made(model)"
+    )
+    plan = Plan.of("learning_rate", factor=10.0)
+    expected = ["-def made(model, lr=0.01):", "+def made(model, lr=0.1):"]
+    assert (expected, []) == written(script(tmp_path, (SGD, before)), plan)
+    twice = before.replace("    return", "    print(lr / 2)\n    return")
+    reason = "lr is `lr`, which is no constant that is set once to a number"
+    assert ([], [reason]) == written(script(tmp_path, (SGD, twice)), plan)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("range(1, 3)", "range(1, 5)"), ("range(1, 2 + 1)", "range(1, 4 + 1)"), ("range(5, 2 + 5)", "range(5, 4 + 5)")],
+)
+def test_epochs_that_count_from_another_number(before: str, after: str, tmp_path: Path) -> None:
+    """Two epochs become four, in the number that says how many there are."""
+    path = script(tmp_path, ("range(2)", before))
+    (old, new), reasons = written(path, Plan.of("more_epochs", factor=2.0))
+    assert (old.replace(before, after)[1:], []) == (new[1:], reasons)
+
+
+@pytest.mark.parametrize("given", ["range(0, 4, 2)", "range(1, 4 - 1)", "range(1, 1 + 2)", "range(1, len([1, 2]) + 1)"])
+def test_epochs_that_are_computed_are_declined(given: str, tmp_path: Path) -> None:
+    """A step, another sum, or a count that is no constant."""
+    lines, reasons = written(script(tmp_path, ("range(2)", given)), Plan.of("more_epochs", factor=2.0))
+    assert lines == []
+    assert len(reasons) == 1
+
+
 def test_layers_in_a_literal_sequential(tmp_path: Path) -> None:
     """A norm behind the layer that has one grafted, dropout in front of the next, in the sizes of the run."""
     plan = Plan.of("batch_norm") + Plan.of("dropout", rate=0.2)
     after = "model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.2), nn.Linear(8, 2))"
     assert ([f"-{NET}", f"+{after}"], []) == written(script(tmp_path), plan)
+
+
+def test_layer_norm_in_a_literal_sequential(tmp_path: Path) -> None:
+    """Behind the layer that has one grafted, in its size."""
+    after = "model = nn.Sequential(nn.Linear(4, 8), nn.LayerNorm(8), nn.ReLU(), nn.Linear(8, 2))"
+    assert ([f"-{NET}", f"+{after}"], []) == written(script(tmp_path), Plan.of("layer_norm"))
 
 
 def test_layers_keep_to_the_layout(tmp_path: Path) -> None:
@@ -231,7 +269,7 @@ def test_layers_within_a_class(tmp_path: Path) -> None:
         (
             "block = lambda i, o: nn.Sequential(nn.Linear(i, o), nn.ReLU())\n"
             "model = nn.Sequential(block(4, 8), block(8, 8), nn.Linear(8, 2))",
-            "line 12 makes 2 objects, 0 among them",
+            "line 12 makes 2 layers, of which '0' is one",
         ),
     ],
 )
@@ -253,6 +291,34 @@ def test_activations_between_layers(tmp_path: Path) -> None:
     expected = [f"-{before}", "+model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))"]
     plan = Plan.of("insert_activation", kind="tanh")
     assert (expected, []) == written(script(tmp_path, (NET, before)), plan)
+
+
+def test_hidden_activations_are_swapped(tmp_path: Path) -> None:
+    """A layer that is made, with what was given to it, and a function that is called."""
+    net = """\
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two, self.out = nn.Linear(4, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+            self.act = nn.ReLU(inplace=True)
+
+        def forward(self, x):
+            x = self.act(self.one(x))
+            return self.out(nn.functional.relu(self.two(x)))
+
+    model = Net()"""
+    plan = Plan.of("activation", kind="leaky_relu")
+    expected = [
+        "-        self.act = nn.ReLU(inplace=True)",
+        "+        self.act = nn.LeakyReLU()",
+        "-        return self.out(nn.functional.relu(self.two(x)))",
+        "+        return self.out(nn.functional.leaky_relu(self.two(x)))",
+    ]
+    assert (expected, []) == written(script(tmp_path, (NET, dedent(net))), plan)
+    method = net.replace("nn.functional.relu(self.two(x))", "self.two(x).relu()")
+    lines, reasons = written(script(tmp_path, (NET, dedent(method))), plan)
+    assert lines == []
+    assert ["calls relu as `self.two(x).relu()`"] == [reason.split(" ", 2)[2] for reason in reasons]
 
 
 @pytest.mark.parametrize(
@@ -305,6 +371,22 @@ def test_the_activation_that_forward_returns(tmp_path: Path) -> None:
     model = Net()"""
     expected = ["-        return torch.softmax(self.out(x), dim=1)", "+        return self.out(x)"]
     assert (expected, []) == written(script(tmp_path, (NET, dedent(net))), Plan.of("drop_output_activation"))
+
+
+def with_a_sigmoid(folder: Path, *changes: tuple[str, str]) -> Path:
+    """A model of one output that ends in a sigmoid, before a loss that takes logits."""
+    net = "model = nn.Sequential(nn.Linear(4, 1), nn.Sigmoid(), nn.Flatten(0))"
+    return script(folder, (NET, net), (".long()", ".float()"), ("CrossEntropyLoss()", "BCEWithLogitsLoss()"), *changes)
+
+
+def test_a_sigmoid_that_is_undone_at_the_loss_stays(tmp_path: Path) -> None:
+    """The loss becomes the one that takes probabilities."""
+    plan = Plan.of("drop_output_activation", at="loss")
+    expected = ["-loss_fn = nn.BCEWithLogitsLoss()", "+loss_fn = nn.BCELoss()"]
+    assert (expected, []) == written(with_a_sigmoid(tmp_path), plan)
+    weighted = ("LogitsLoss()", "LogitsLoss(pos_weight=torch.ones(1))")
+    reason = "the BCEWithLogitsLoss of line 14 has a pos_weight, which no loss of probabilities takes"
+    assert ([], [reason]) == written(with_a_sigmoid(tmp_path, weighted), plan)
 
 
 def test_gradients_are_cleared_before_the_backward_pass(tmp_path: Path) -> None:
@@ -382,5 +464,5 @@ def test_shuffling_is_left_to_the_user(tmp_path: Path) -> None:
 
 def test_what_acts_at_run_time_stays_in_the_plan(tmp_path: Path) -> None:
     """A remedy without an edit."""
-    reason = "it acts while the training runs, and no line of the script says the same"
+    reason = "it acts while the training runs; advisor has no edit of the source that says the same"
     assert ([], [reason]) == written(script(tmp_path), Plan.of("early_stopping", patience=1))

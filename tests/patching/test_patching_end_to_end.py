@@ -93,6 +93,19 @@ def test_a_step_that_cannot_be_proven_stays_in_the_plan(folder: Path) -> None:
     assert patch.proof is not None
 
 
+def test_an_argument_that_overrides_the_default(folder: Path) -> None:
+    """A patched default changes nothing where the command line gives the number: the reason names it."""
+    option = (
+        'parser = ArgumentParser()\nparser.add_argument("--lr", type=float, default=0.1)\nargs = parser.parse_args()'
+    )
+    text = f"from argparse import ArgumentParser\n{option}\n" + SCRIPT.replace("lr=0.01", "lr=args.lr")
+    (folder / "train.py").write_text(text)
+    patch = make_patch(folder / "train.py", Plan.of("learning_rate", factor=2.0), ["--lr", "0.01"])
+    assert patch.proof is None
+    assert patch.kept[0].startswith("not proven: train_loss of epoch 1 is ")
+    assert patch.kept[0].endswith("; `--lr 0.01` may decide in the place of a default")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [

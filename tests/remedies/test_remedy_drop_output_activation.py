@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
@@ -159,6 +160,20 @@ def test_an_activation_of_the_loop_is_undone_at_the_loss(kind: str) -> None:
     assert record.facts["remedy.drop_output_activation"] == {"where": "loss", "reached": True}
 
 
+def test_a_sigmoid_undone_at_the_loss_stays_in_the_model() -> None:
+    """Losses are those of the logits, to rounding; the model goes on to give probabilities."""
+
+    def loss(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(model(x), y)
+
+    plan = Plan.of("drop_output_activation", at="loss")
+    repaired, model, record = run(lambda: small(1, nn.Sigmoid()), loss, BINARY, plan)
+    right, twin, _ = run(lambda: small(1), loss, BINARY)
+    assert_same(repaired, right)
+    assert torch.allclose(torch.sigmoid(twin(BINARY[0])), model(BINARY[0]), atol=1e-5)
+    assert drop_output_activation.took_effect(record, Parameters(at="loss"))
+
+
 def test_probabilities_in_evaluation_alone_are_left_alone() -> None:
     """A model that gives logits to the loss and probabilities to the user is as it was."""
     session = session_of(Written("in eval only"), table())
@@ -239,11 +254,18 @@ def test_a_loss_of_probabilities_is_refused() -> None:
 
 
 def test_candidates() -> None:
-    """One choice where a rule fired, or where the record shows an activation before a loss of logits; else none."""
+    """One where a rule fired, or where the record shows an activation before a loss of logits; two of a sigmoid."""
     softmax = LossInputs(name="cross_entropy", measures="cross_entropy", last=("softmax",))
     linear = LossInputs(name="cross_entropy", measures="cross_entropy", last=("linear",))
     shown = [Evidence(record_with(loss_inputs=[one.model_dump(mode="json")])) for one in (softmax, linear)]
     assert [Parameters()] == drop_output_activation.candidates(diagnosis_of(), shown[0])
     assert [] == drop_output_activation.candidates(diagnosis_of(), shown[1])
+    name = "binary_cross_entropy_with_logits"
+    sigmoid = LossInputs(name=name, measures=name, last=("clamp", "sigmoid"))
+    ended = record_with(loss_inputs=[sigmoid.model_dump(mode="json")])
     fired = diagnosis_of("probabilities_into_logits_loss")
+    both = [Parameters(), Parameters(at="loss")]
+    assert both == drop_output_activation.candidates(fired, Evidence(ended))
+    reading = replace(ended, info=ended.info.model_copy(update={"source": "right = (output > 0.5) == y"}))
+    assert both[::-1] == drop_output_activation.candidates(fired, Evidence(reading))
     assert [Parameters()] == drop_output_activation.candidates(fired, Evidence(record_with()))

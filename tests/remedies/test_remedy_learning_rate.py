@@ -96,6 +96,12 @@ def test_took_effect_reads_the_recorded_rate() -> None:
     assert learning_rate.took_effect(record_of(session), Parameters())
 
 
+def test_a_suggested_rate_has_two_digits() -> None:
+    """It is written into plans and scripts, and a range test is no finer."""
+    (first, *_) = learning_rate.candidates(diagnosis_of("learning_rate_too_low"), probe(0.0012766, 1e-5))
+    assert Parameters(lr=0.0013) == first
+
+
 def probe(suggested: float | None, used: float) -> Evidence:
     return Evidence(record_with(probe_learning_rate_range={"suggested": suggested, "used": used}))
 

@@ -1,23 +1,30 @@
 """The model without the activation that it ends in: an element of a literal `nn.Sequential`, or a call around what
-`forward` returns; or the loop without the softmax or sigmoid in front of its loss.
+`forward` returns; or the loop without the softmax or sigmoid in front of its loss. A sigmoid that is undone at the loss
+alone stays, and the loss becomes the one that takes probabilities.
 """
 
 from __future__ import annotations
 
 import libcst as cst
 
-from advisor.patching.arguments import removed
+from advisor.patching.arguments import argument, callee, removed
 from advisor.patching.declined import Declined
 from advisor.patching.edits import Shown
 from advisor.patching.sequential import element, parent_of
 from advisor.patching.source import Replacement, Source
 
 IN_LOOP = ("softmax", "sigmoid")  # of what the remedy undoes before a loss
+PROBABILITIES = {  # takes logits -> takes probabilities, with the same arguments but for pos_weight
+    "BCEWithLogitsLoss": "BCELoss",
+    "binary_cross_entropy_with_logits": "binary_cross_entropy",
+}
 MODULES = ("F", "torch", "nn", "functional")  # what a function's name may stand behind; anything else is a tensor
 
 
 def edit(source: Source, shown: Shown) -> list[Replacement]:
     """The one place; Declined where there are none or several."""
+    if shown.parameters.get("at") == "loss":
+        return _of_probabilities(source)
     if shown.note.get("where") != "model":
         return [_unwrapped(source, call) for call in _in_loop(source, shown)]
     names = {name.replace("_", "") for name in shown.names("calls")}
@@ -44,6 +51,20 @@ def _returned(source: Source, shown: Shown, name: str, layers: list[str]) -> cst
     if not isinstance(value, cst.Call) or _last(value) not in (name, *(layer.replace("_", "") for layer in layers)):
         raise Declined(f"no single `return {name}(...)` of the model's forward stands in the script")
     return value
+
+
+def _of_probabilities(source: Source) -> list[Replacement]:
+    """The loss with another name, wherever the script names it."""
+    pieces: list[Replacement] = []
+    for call in source.all(cst.Call):
+        kind = source.of(call.func).rsplit(".", 1)[-1]
+        if kind in PROBABILITIES:
+            prefix, name = callee(source, call, kind)
+            if not prefix or argument(source, call, "pos_weight") is not None:
+                why = "has a pos_weight, which no loss of probabilities takes" if prefix else "is imported by itself"
+                raise Declined(f"the {kind} of line {source.line(call)} {why}")
+            pieces.append(source.replaced(name, PROBABILITIES[kind]))
+    return pieces
 
 
 def _in_loop(source: Source, shown: Shown) -> list[cst.Call]:
