@@ -102,12 +102,12 @@ def evaluated(output: Any, target: Tensor | None, again: Again, name: str) -> Lo
     """
     own = own_loss(output)
     taken = again.bridge.take(output)
-    logits = None if taken is None else taken.detach()
+    known = target is not None and taken is not None and not again.lost
+    logits = None if taken is None else again.output(taken.detach()) if known else taken.detach()
     if own is not None:
         return LossCall(name, own.detach(), logits, target, again.function)
-    if target is None or logits is None or again.lost:
+    if target is None or logits is None or not known:
         return None
-    logits = again.output(logits)
     value = again.function(logits, target)
     if not isinstance(value, Tensor):
         return None

@@ -35,10 +35,11 @@ class LossInputs(BaseModel):
     measures:      which of torch's functions it amounts to, also where it is written out; "" where that is unknown
     own:           a function of the user's own, which calls none of torch's
     last:          the last operations of the output, the last one first: ("softmax",), ("clamp", "sigmoid"), …
-    softmax:       (dimension, shape) where the last of them is a softmax or a log_softmax
+    softmax:       (dimension, shape) where the last of them is a softmax or a log_softmax, or where a function of the
+                   user's own applies one to the whole output
     bounds:        what the last operations can give, whatever their input
     output:        lowest and highest value seen; zeros: share of exact zeros, in the batch that has the fewest
-    ends:          likewise, share of values at an end of `bounds`
+    ends:          share of values at an end of `bounds`, mean over the batches
     sums_off:      for each dimension of the output how far sums over it are from 1, at most
     exp_sums_off:  likewise, sums of exp(output)
     target:        lowest and highest value; target_sums_off: as above

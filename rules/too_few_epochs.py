@@ -3,8 +3,8 @@
 ## What it does
 
 Fires when all planned epochs are done, and in the last quarter of them the validation loss fell at nearly the speed
-of the whole run, beyond its noise. Every healthy run has its best epoch late and creeps at the end; what counts is
-how much of the whole way the last quarter still made.
+of the whole run, beyond its noise, and below all that it had reached before. Every healthy run has its best epoch late
+and creeps at the end; what counts is how much of the whole way the last quarter still made.
 
 A schedule that has taken the rate down by its end is left alone: the curve is flat because it was told to be. So is a
 run that was stopped before its time, by you or by early stopping.
@@ -65,11 +65,12 @@ def too_few_epochs(
     start = initial_loss(run)
     if not is_finite(val, train) or not np.isfinite(start) or _rate_left(run) < annealed:
         return None
-    now = min(pace(start, val.values), pace(start, train.values))
+    curves = (val.values, train.values, *map(np.minimum.accumulate, (val.values, train.values)))
+    now = min(pace(start, curve) for curve in curves)  # the fall from a hump is no progress
     if now < speed or fall(start, val.values) < clear:
         return None
     window = max(1, round(PART * len(val)))
-    before = val.values[-1 - window] if len(val) > window else start
+    before = float(val.values[:-window].min(initial=start))
     return Finding(
         message=f"Training ended too early: in the last {window} of {planned} epochs the validation loss still fell "
         f"from {before:.3g} to {val.last:.3g}, at {now:.0%} of its average speed.",

@@ -11,6 +11,7 @@ from advisor.evidence import Evidence
 
 STEPS = 200
 LINE = np.linspace(2.29, 2.2, 10)  # ten epochs, 0.4 % each
+HUMP = np.array([1.2, 0.9, 0.8, 0.7, 0.62, 0.6, 0.85, 0.9, 0.7, 0.58])  # falls at the end, from where it went up
 SETTLED = np.array([1.2, 0.6, 0.5, 0.48, 0.47, 0.47, 0.47, 0.47, 0.47, 0.47])
 
 
@@ -109,9 +110,10 @@ def test_two_epochs_can_be_too_few() -> None:
         {"epochs": 30},  # planned: the run was stopped, or is not over
         {"step_based": True},
         {"lr": np.linspace(0.1, 0.0, STEPS)[:, None]},
+        {"val_loss": HUMP},
     ],
-    ids=["settled", "interrupted", "counted in steps", "annealed"],
+    ids=["settled", "interrupted", "counted in steps", "annealed", "hump"],
 )
 def test_what_is_not_too_few_epochs(change: dict[str, object]) -> None:
-    """A settled curve, a run that was cut short, a window of steps, a schedule that came to its end."""
+    """A settled curve, a run that was cut short, a window of steps, a schedule that came to its end, a way back."""
     assert result("too_few_epochs", slow(1e-3, **change)) == "clear"  # type: ignore[arg-type]  # as for `slow`
