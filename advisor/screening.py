@@ -79,10 +79,12 @@ class Screening:
         took = run.broken or run.took_effect()
         verdict = judge(before, after, [SCREEN], lab.metric, noise=self.noise, took_effect=took)
         note = f"stopped at epoch {run.epochs}" if run.pruned else "" if not run.broken else f"raised {run.error}"
-        if run.cannot_apply:
-            verdict = verdict.model_copy(update={"kind": "no_effect", "reason": run.cannot_apply})
-            note = run.cannot_apply
-            lab.ledger.advise(f"{change} cannot be applied here: {note}")
+        shown = lab.row(trial, [run], note=note)
+        if run.cannot_apply:  # nothing was trained: there is no score to show
+            why = run.cannot_apply.removeprefix(f"{change.steps[-1].remedy}: ")
+            verdict = Verdict(kind="no_effect", seeds=(SCREEN,), baseline=(), plan=(), gain=0.0, reason=why)
+            shown = shown.model_copy(update={"scores": (), "note": why})
+            lab.ledger.advise(f"{change} cannot be applied here: {why}")
         hopeful = verdict.gain > 0 and verdict.kind not in ("failed", "no_effect")
         promising = hopeful and self._promising(verdict)
         whole = promising and not run.pruned and not run.broken
@@ -91,7 +93,7 @@ class Screening:
         if hopeful:
             healthy = said[0] is not None and said[0].status == "healthy"
             self.tried.append(Tried(trial.number, change, verdict.gain, promising, healthy))
-        lab.ledger.done(lab.row(trial, [run], note=note).model_copy(update={"verdict": verdict}))
+        lab.ledger.done(shown.model_copy(update={"verdict": verdict}))
 
     def _rival(self, change: Plan) -> Rival | None:
         """What the screening has to keep up with: the best run so far.

@@ -7,7 +7,8 @@ Result, `probe.learning_rate_range`:
 
     suggested       a rate worth trying: a candidate, never a fix; None where the loss did not fall beyond its noise
     steepest        where the loss fell fastest in the sweep
-    highest_stable  the highest rate at which a short training does not end above where it began
+    highest_stable  the highest rate at which a short training does not end above where it began; also where no rate
+                    of the sweep brought a fall
     used            the run's own rate
     lrs, losses     the sweep: the loss after a step at each rate, as a difference to the same batch's first loss, on
                     top of the mean first loss, so that a hard batch is not taken for a rise
@@ -67,9 +68,11 @@ def run(subject: Subject) -> dict[str, Json]:
     smooth = _smooth(np.array(losses))
     noise = float(np.std(losses[:QUIET])) / math.sqrt(WINDOW)
     fall = base - float(smooth.min())
-    if not fall > max(NOISES * noise, FALL * abs(base)):
-        return _nothing(used, f"the loss fell from {base:.3g} by {fall:.2g} at most, no more than noise", sweep)
     stable = _highest(subject, lrs, first)
+    if not fall > max(NOISES * noise, FALL * abs(base)):
+        reason = f"the loss fell from {base:.3g} by {fall:.2g} at most, no more than noise"
+        limit = stable if stable is not None and stable < lrs[-1] else None  # where all hold, none was found
+        return {**_nothing(used, reason, sweep), "highest_stable": limit}
     if stable is None:
         return _nothing(used, "no rate held in a short training", sweep)
     slope = np.gradient(smooth, np.log(lrs))

@@ -53,6 +53,7 @@ DOWN = (0.1, 0.01, 1 / 3)  # decades first, since a rate that is clearly wrong i
 UP = (10.0, 100.0, 3.0)  # then about half a decade, so that three choices cover two decades
 EITHER = (3.0, 1 / 3)
 DIGITS = 2  # of a suggested rate: it goes into plans and scripts, and the range test knows no more
+BELOW_STABLE = 2.0  # the best rate is usually within a factor of two of the highest that converges (Smith, section 3.3)
 SAME = 0.2  # of a decade and a half: a suggestion within 1.6 times of the rate in use would be the same run again
 
 
@@ -114,12 +115,13 @@ def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001
 
 
 def _suggested(evidence: Evidence) -> tuple[float, float] | None:
-    """(rate, its ratio to the one in use) of the range test; None where it was not run or found none."""
+    """(rate, its ratio to the one in use) of the range test; None where it was not run or found none.
+
+    Where no rate of its sweep let the loss fall, what is slow to learn is given the longest steps that held.
+    """
     try:
-        table = evidence.table(PROBE)
+        used = evidence.entry(PROBE, "used")
+        lr = evidence.entry(PROBE, "suggested", evidence.entry(PROBE, "highest_stable", 0.0) / BELOW_STABLE)
     except Missing:
         return None
-    lr, used = table.get("suggested"), table.get("used")
-    if not isinstance(lr, float | int) or not isinstance(used, float | int) or lr <= 0 or used <= 0:
-        return None
-    return float(lr), float(lr) / float(used)
+    return (lr, lr / used) if lr > 0 and used > 0 else None

@@ -58,7 +58,7 @@ def session_plan(session: FixSession) -> Iterator[RenderableType]:
             yield _Line("use it", f'advisor.watch(..., plan="{path}")')
             if session.command and path.endswith(PLAN):
                 words = [path, session.command[0], *_arguments(session.command)]
-                remark = "prints a proven patch"
+                remark = "prints what can be written of it, proven"
                 yield _Line("as code", shlex.join(["advisor", "apply", *map(clean, words)]), remark)
     yield _Line("look", "advisor report")
 

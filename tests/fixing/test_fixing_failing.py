@@ -26,7 +26,7 @@ def test_a_trial_that_raises_is_a_row(store: Store, remedies: Given) -> None:
         if names(plan)[-1:] == ["crash"]:
             return "ValueError: bad luck"
         if names(plan)[-1:] == ["foreign"]:
-            return "CannotApply: no layer to change"
+            return "CannotApply: foreign: no layer to change"
         return 0.5 + 0.2 * len(plan.steps) + noise(plan, seed)
 
     listed = diagnosed("crash", "foreign", "ghost", "good")
@@ -39,6 +39,7 @@ def test_a_trial_that_raises_is_a_row(store: Store, remedies: Given) -> None:
         "ghost(strength=1)": ("no_effect", ""),
     }
     assert done.session.advice == ("foreign(strength=1) cannot be applied here: no layer to change",)
+    assert [()] == [t.scores for t in done.session.trials if t.plan == change("foreign")]
 
 
 @pytest.mark.parametrize(

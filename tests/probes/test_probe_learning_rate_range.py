@@ -148,8 +148,21 @@ def constant() -> nn.Module:
 def test_network_that_cannot_learn_gets_no_suggestion(make: Callable[[], nn.Module]) -> None:
     """Where the loss never falls beyond what biases bring, the answer is None, with the numbers that say why."""
     result = run_probe(NAME, classification(make()))
-    assert [result[key] for key in ("suggested", "steepest", "highest_stable")] == [None, None, None]
+    assert [result[key] for key in ("suggested", "steepest")] == [None, None]
     assert "no more than noise" in str(result["reason"])
+
+
+def test_a_network_that_nothing_moves_has_no_limit() -> None:
+    """All rates hold, so that the highest of them says nothing."""
+    assert run_probe(NAME, classification(constant()))["highest_stable"] is None
+
+
+def test_a_network_that_is_slow_has_its_limit() -> None:
+    """The loss falls at no rate of the sweep, and the rate at which a short training ends higher is known."""
+    result = run_probe(NAME, classification(dead()))
+    stable = result["highest_stable"]
+    assert isinstance(stable, float)
+    assert 1e-3 < stable < 10.0
     assert result["losses"]
 
 

@@ -106,6 +106,13 @@ def probe(suggested: float | None, used: float) -> Evidence:
     return Evidence(record_with(probe_learning_rate_range={"suggested": suggested, "used": used}))
 
 
+def test_without_a_suggestion_the_longest_steps_that_held_are_halved() -> None:
+    """Where the sweep is too short for a slow network, the limit of stability is known all the same."""
+    slow = Evidence(record_with(probe_learning_rate_range={"suggested": None, "highest_stable": 1.3, "used": 0.01}))
+    assert Parameters(lr=0.65) == learning_rate.candidates(diagnosis_of("slow_convergence"), slow)[0]
+    assert Parameters(factor=0.1) == learning_rate.candidates(diagnosis_of("learning_rate_too_high"), slow)[0]
+
+
 def test_candidates_follow_the_diagnosis() -> None:
     """Down where the rate is blamed for being too high, up where it is too low; the leading cause decides."""
     nothing = Evidence(record_with())

@@ -35,7 +35,7 @@ def test_a_plan_for_a_script_can_be_written_into_it(command: tuple[str, ...], fi
     found = session().model_copy(update={"command": command, "plan_file": file})
     said = line(found, "as code")
     assert shown == said.partition("   ")[0]
-    assert said.endswith("   prints a proven patch") or not shown
+    assert said.endswith("   prints what can be written of it, proven") or not shown
     assert f'advisor.watch(..., plan="{file}")' == line(found, "use it")
 
 
