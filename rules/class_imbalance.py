@@ -3,9 +3,9 @@
 ## What it does
 
 Fires where the classes are far from balanced in the batches that the loss gets, or one of many has a small part of an
-equal share, and a rare class is recognised in less than half of its validation samples, much less often than the common
-ones, and named less than half as often as it occurs, although its score is clearly higher on its own samples than on
-others: the model knows, and does not say it.
+equal share, less than chance gives in so few samples, and a rare class is recognised in less than half of its
+validation samples, much less often than the common ones, and named less than half as often as it occurs, although its
+score is clearly higher on its own samples than on others: the model knows, and does not say it.
 
 Imbalance alone is no fault. Where the rare class is recognised, or a sampler shows it more often, the rule is silent.
 
@@ -39,14 +39,16 @@ from numpy.typing import NDArray
 
 from advisor import Convention, Evidence, Finding, Number, rule
 from advisor.evidence import Missing
+from advisor.progress import share_error
 
-CLEAR = 2.0  # standard errors of a separation, each 1 over the root of the class's samples
+CLEAR = 2.0  # standard errors, of a share or of a separation (1 over the root of the class's samples): 1 in 40
 FEWEST = 10  # validation samples of a class: the standard error of its recall is then below 0.16
 
 
 @rule(
     kind="data",
     needs=["label_counts", "val_classes"],
+    optional=["train_samples"],
     remedies=["class_weights", "balanced_sampling"],
     explains=["learning_rate_too_low", "slow_convergence", "too_few_epochs", "underfitting"],
 )
@@ -74,10 +76,11 @@ def class_imbalance(
     if not len(counts) == len(recall) == len(seen) == len(separation) == len(named) or counts.sum() <= 0:
         return None  # of many classes only the rarest are listed, and not the same ones of both
     shares = counts / counts.sum()
-    even = balance_of(shares)
+    even, equal = balance_of(shares), 1.0 / len(shares)
+    by_chance = CLEAR * share_error(equal, run.number("train_samples") if run.has("train_samples") else counts.sum())
     judged = seen >= FEWEST
-    rare, common = judged & (shares < 0.5 / len(shares)), judged & (shares >= 1.0 / len(shares))
-    rare &= (even <= balance) | (shares < scarce / len(shares))
+    rare, common = judged & (shares < 0.5 * equal), judged & (shares >= equal)
+    rare &= (even <= balance) | (shares < min(scarce * equal, equal - by_chance))
     if not rare.any() or not common.any():
         return None
     usual = float(np.nanmean(recall[common]))

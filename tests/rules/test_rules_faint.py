@@ -67,6 +67,8 @@ def test_one_rare_class_of_many_is_seen_although_the_others_are_even() -> None:
     classes |= {"predicted": [340.0, 330.0, 327.0, 3.0], "separation": [3.0, 3.0, 3.0, 1.4]}
     rare = run({"label_counts": {"count": [330.0, 320.0, 320.0, 30.0]}, "val_classes": classes})
     assert "0.12 of an equal share" in fired("class_imbalance", rare).numbers[0].text
+    drawn = run({"label_counts": {"count": [330.0, 320.0, 320.0, 30.0]}, "val_classes": classes, "train_samples": 12})
+    assert result("class_imbalance", drawn) == "clear"  # a draw of so few may leave a class out
     fewer = run({"label_counts": {"count": [330.0, 300.0, 270.0, 100.0]}, "val_classes": classes})
     assert result("class_imbalance", fewer) == "clear"
 
