@@ -35,10 +35,9 @@ def run(lab: Laboratory, seeds: Sequence[int]) -> dict[str, Json] | None:
     known = [seed for seed in seeds if lab.known(Plan(), seed) is not None]
     if len(known) < 2 or lab.metric is None:
         return None
-    runs = [run for seed in known if (run := lab.known(Plan(), seed)) is not None]
     found: Counter[str] = Counter()
-    for run in runs:
-        diagnosis = lab.diagnosis(run)
+    for measured in lab.all_of(Plan()):
+        diagnosis = lab.diagnosis(measured) if measured.ran.job.seed in known else None
         found.update({finding.rule for finding in diagnosis.findings} if diagnosis is not None else ())
     return {
         "metric": lab.metric.name,
