@@ -111,8 +111,10 @@ def kind(call: LossCall) -> tuple[str, tuple[int, ...]]:
 
 
 def _is_mask(target: Tensor | None) -> bool:
-    """Zeros and ones only. Asked once a loss function: it waits for the device."""
-    return target is not None and target.numel() > 0 and bool(((target == 0) | (target == 1)).all())
+    """Zeros and ones only, as far as that is known without waiting for a device."""
+    if target is None or target.device.type != "cpu" or not target.numel():
+        return False
+    return bool(((target == 0) | (target == 1)).all())
 
 
 def _unknown(_: Any, __: Any) -> None:
