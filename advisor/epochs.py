@@ -42,8 +42,7 @@ class Epochs:
         self.stop = False
         self._orders = orders
         self._probing = Probing(live, initial, orders.probes if orders else ())
-        judged = orders is not None and orders.session is not None
-        self._independent = Independent(live, self._evaluate, _sequential) if judged else None
+        self._independent = Independent(live, self._evaluate, _sequential) if orders and orders.judged else None
         self._items = 0
         self._steps_before = 0
         self._began = perf_counter()

@@ -141,6 +141,8 @@ class Laboratory:
             self.budget.charge(self._past.rest())
             self.budget.go_on_from(max(self.budget.elapsed, self._past.elapsed))
             self._past.elapsed = 0.0
+        judged = self.metric is None or self.metric.stands_in  # what the verdicts go by is unknown in the first runs
+        missing = [dataclasses.replace(job, judged=judged) for job in missing]
         for ran in self._executor.run(missing) if missing else ():
             record = self.store.record(ran.run) if ran.run is not None else None
             measured = Measured(ran, record, self._cost(ran, record))

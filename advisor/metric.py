@@ -23,6 +23,7 @@ BY_DEFAULT: tuple[tuple[str, Mode], ...] = (
 FALLING = ("loss", "error", "gap", "mse", "mae", "rmse", "perplexity", "nll", "wer", "cer")  # names of what should fall
 SUGGESTIONS = 3  # names offered for one that is not there
 GAP = "val_gap"  # how far the loop's own score lies from ours: to be closed, which says nothing of how good a model is
+INDEPENDENT = "independent_"  # begins the names of the other series that `advisor.independent` measures
 MEANING = {  # of the numbers that a rule names as the judge: who reads the verdict never asked for them
     GAP: "how far the score that the loop computes lies from the one that advisor computes of the same model, in eval "
     "mode and without samples that the training data hold too; 0 where they agree: it says whether the score can be "
@@ -48,6 +49,12 @@ class Metric:
     def sign(self) -> float:
         """Multiply by it to get a score: higher is better."""
         return 1.0 if self.mode == "max" else -1.0
+
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether it is measured by us, in place of a number of the loop's that is in doubt."""
+        return self.name == GAP or self.name.startswith(INDEPENDENT)
 
 
 @dataclass(frozen=True, slots=True)

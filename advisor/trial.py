@@ -46,6 +46,7 @@ class Job:
     """One run to make.
 
     number: of the trial that it belongs to
+    judged: measure what stands in for a metric in doubt
     traced: note in the record where the script made its objects (`advisor.tracing`)
     """
 
@@ -55,6 +56,7 @@ class Job:
     session: int | None = None
     rival: Rival | None = None
     probes: tuple[str, ...] = ()
+    judged: bool = False
     traced: bool = False
 
 
@@ -126,8 +128,12 @@ def _run(
     """Run the user's program; what it raised."""
     from advisor.sandbox import Sandbox  # here, since it needs what only systems with fork have
 
-    orders = {"seed": job.seed, "session": job.session, "trial": job.number, "rival": job.rival, "probes": job.probes}
-    assign(Assignment(plan=job.plan, store=store_url, name=program.name, quiet=True, **orders))  # type: ignore[arg-type]
+    assign(
+        Assignment(
+            plan=job.plan, seed=job.seed, session=job.session, trial=job.number, store=store_url, rival=job.rival,
+            probes=job.probes, name=program.name, judged=job.judged, quiet=True,
+        )
+    )  # fmt: skip
     os.environ["MPLBACKEND"] = "Agg"
     if "matplotlib" in sys.modules:
         sys.modules["matplotlib"].use("Agg")

@@ -24,7 +24,7 @@ def trained(
 ) -> tuple[Record, nn.Module]:
     """A run as a trial of `advisor fix` makes it."""
     torch.manual_seed(0)
-    assign(Assignment(session=1, quiet=True))
+    assign(Assignment(session=1, judged=True, quiet=True))
     model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, 2))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     loaders = [DataLoader(TensorDataset(*data), batch_size=16) for data in (train, val)]
@@ -94,7 +94,7 @@ def test_the_training_is_the_same_with_it(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_run_of_the_users_own_pays_for_none() -> None:
-    """Only trials of a session measure it."""
+    """Only trials that were told to measure it."""
     torch.manual_seed(0)
     record, _ = trained(blobs(64, 1), blobs(48, 2))
     assert "independent_loss" in record.series

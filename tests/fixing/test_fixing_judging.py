@@ -54,6 +54,21 @@ def test_a_metric_in_doubt_is_not_the_judge(store: Store, remedies: Given) -> No
     )
 
 
+@pytest.mark.parametrize(("judge", "measured"), [("independent_accuracy", True), ("", False)])
+def test_only_runs_that_are_judged_by_our_own_number_measure_it(
+    store: Store, remedies: Given, judge: str, *, measured: bool
+) -> None:
+    """The first run, whose metric is not known before it, does in any case: a verdict may have to go by it."""
+    remedies(remedy("good", "layers"))
+    diagnosis = doubtful(judge) if judge else diagnosed("good")
+    world = World(store, lambda plan, seed: (0.7 if plan else 0.5) + noise(plan, seed), lambda _: diagnosis)
+    world.series = {"val_accuracy": 1.0, "independent_accuracy": 1.0}
+    run(world)
+    first, *rest = world.jobs
+    assert first.judged
+    assert {measured} == {job.judged for job in rest}
+
+
 def test_a_doubt_that_nothing_settles_leaves_the_run_alone(store: Store, remedies: Given) -> None:
     """There is no number to judge by: nothing is tried, and the session says so."""
     remedies(remedy("good", "layers"))
