@@ -142,13 +142,23 @@ class Epochs:
         for action in self.session.epoch_actions:
             action(end)
         self.stop = end.stopped
-        score = self._score(rival.metric) if rival is not None else None
-        if rival is not None and live.epoch in rival.scores:
+        if rival is None:
+            return
+        score = self._score(rival.metric)
+        if live.epoch in rival.scores:
             worse = score is None or not math.isfinite(score) or score < rival.scores[live.epoch] - rival.margin
             self._behind = self._behind + 1 if worse else 0
-            if self._behind >= rival.patience:
-                live.recorder.flush(force=True)
-                raise Pruned(0)
+        if self._behind >= rival.patience or self._broke():
+            live.recorder.flush(force=True)
+            raise Pruned(0)
+
+    def _broke(self) -> bool:
+        """Whether the run has failed, whatever its later epochs bring."""
+        recorder = self.live.recorder
+        if "first_non_finite" not in recorder.facts:
+            return False
+        ends = {name: buffer.rows[-1] for name, buffer in recorder.buffers.items() if buffer.rows}
+        return metrics.all_non_finite({name: (epoch, float(values[0])) for name, (_, epoch, values) in ends.items()})
 
     def _score(self, name: str | None) -> float | None:
         """This epoch's value of a metric, higher is better: the user's, else the validation loss, else the score."""

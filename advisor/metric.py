@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,7 +50,6 @@ class Metric:
     def sign(self) -> float:
         """Multiply by it to get a score: higher is better."""
         return 1.0 if self.mode == "max" else -1.0
-
 
     @property
     def stands_in(self) -> bool:
@@ -121,7 +121,7 @@ def result(record: Record, metric: Metric) -> Result:
     values = np.array([last_of_epoch[int(e)] for e in epochs])
     finite = np.isfinite(values)
     restored = record.facts.get("best_weights_epoch")
-    if not finite[-1] or record.info.status == "failed" or "first_non_finite" in record.facts:
+    if not finite[-1] or record.info.status == "failed" or _went_non_finite(record):
         final = float("nan")
     elif isinstance(restored, int) and restored in last_of_epoch:
         around = [last_of_epoch[e] for e in (restored - 1, restored, restored + 1) if e in last_of_epoch]
@@ -132,3 +132,22 @@ def result(record: Record, metric: Metric) -> Result:
         return Result(metric, epochs, values, final, float("nan"), int(epochs[-1]))
     best = int(np.nanargmax(np.where(finite, metric.sign * values, np.nan)))
     return Result(metric, epochs, values, final, float(values[best]), int(epochs[best]))
+
+
+def all_non_finite(last: Mapping[str, tuple[int, float]]) -> bool:
+    """Whether no loss of the newest epoch is a number: the weights are none either, and no later epoch mends them.
+
+    One batch whose step was left out, by `GradScaler` or by the loop, spoils the mean training loss of its epoch and no
+    weight: the validation loss of that epoch shows it.
+
+    last: (epoch, value) with which each series ends
+    """
+    losses = [last[name] for name in ("train_loss", "val_loss") if name in last]
+    newest = max((epoch for epoch, _ in losses), default=0)
+    return bool(losses) and not any(math.isfinite(value) for epoch, value in losses if epoch == newest)
+
+
+def _went_non_finite(record: Record) -> bool:
+    ends = {name: s for name, s in record.series.items() if len(s.steps)}
+    last = {name: (int(s.epochs[-1]), float(s.values[-1, 0])) for name, s in ends.items()}
+    return "first_non_finite" in record.facts and all_non_finite(last)
