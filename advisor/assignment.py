@@ -32,7 +32,7 @@ class Assignment:
     store:    where the record goes; None for the default
     rival:    stop early when clearly worse
     probes:   experiments to run on copies
-    judged:   measure what stands in for a metric in doubt (`advisor.independent`)
+    judging:  share of the run's time for measuring what stands in for a metric in doubt (`advisor.independent`)
     quiet:    print nothing
     """
 
@@ -44,7 +44,7 @@ class Assignment:
     rival: Rival | None = None
     probes: tuple[str, ...] = ()
     name: str | None = None
-    judged: bool = False
+    judging: float = 0.0
     quiet: bool = False
 
 

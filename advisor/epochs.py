@@ -42,7 +42,8 @@ class Epochs:
         self.stop = False
         self._orders = orders
         self._probing = Probing(live, initial, orders.probes if orders else ())
-        self._independent = Independent(live, self._evaluate, _sequential) if orders and orders.judged else None
+        judging = orders.judging if orders else 0.0
+        self._independent = Independent(live, self._evaluate, _sequential, judging) if judging else None
         self._items = 0
         self._steps_before = 0
         self._began = perf_counter()
@@ -81,9 +82,11 @@ class Epochs:
         observer.end_epoch()
         if live.steps_in_epoch or observer.validations.happened:
             self._close(last=True)
-        elif self._cleaned_at != live.epoch - 1 and live.epoch:
+        elif live.epoch:
             live.epoch, live.step = live.epoch - 1, observer.steps
-            self._clean(last=True)
+            if self._cleaned_at != live.epoch:
+                self._clean(last=True)
+            self._guarded("independent evaluation", lambda: self._judge(last=True))
             live.epoch += 1
         live.epoch, live.step = max(0, live.epoch - 1), observer.steps  # what is measured now belongs to the last step
         self._probing.finish(observer)
@@ -129,7 +132,7 @@ class Epochs:
         observer.tell("epoch_end")
         live.recorder.settle()
         if live.steps_in_epoch > 0:
-            self._guarded("independent evaluation", self._judge)
+            self._guarded("independent evaluation", lambda: self._judge(last=last))
         self._check_finite(losses)
 
     def _act(self) -> None:
@@ -234,14 +237,17 @@ class Epochs:
             finally:
                 live.own_pass = False
 
-    def _judge(self) -> None:
-        """The number of our own that a verdict may go by."""
+    def _judge(self, *, last: bool) -> None:
+        """The number of our own that a verdict may go by, as often as its share allows, and always at the end."""
         observer, live = self._seen()
-        if self._independent is None or not self._independent.due(observer.elapsed, self.session.epochs):
+        independent = self._independent
+        if independent is None or independent.measured == live.epoch:
+            return
+        if not last and not independent.due(observer.elapsed, self.session.epochs):
             return
         with observer.paused(), untouched(live.model), eager(), torch.no_grad():
             live.model.eval()
-            self._independent.measure()
+            independent.measure()
 
     def _evaluate(self, batch: Any) -> LossCall | None:
         """The loop's loss of a batch, by a forward pass of our own; None where it cannot be computed."""

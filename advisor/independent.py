@@ -1,7 +1,8 @@
 """The validation data once more, by us: what a verdict goes by where the loop's own number is in doubt.
 
 In eval mode and without a gradient, batch after batch as the loader's data set gives them, in order. Samples that the
-training data hold too are left out. Only runs of `advisor fix` pay for it. Series, one value an epoch:
+training data hold too are left out. Only runs of `advisor fix` pay for it, as far as its verdicts need it. Series, with
+one value an epoch that is measured:
 
     independent_loss, independent_accuracy (or independent_r2)
     independent_balanced_accuracy       mean of the classes' recalls
@@ -25,31 +26,39 @@ from advisor.instruments._leaves import inputs_of
 from advisor.losses import LossCall, score_from, score_sums
 from advisor.metric import GAP, LAST_EPOCHS
 
-SHARE = 0.1  # of the run's time: a choice; the last epochs, which a verdict goes by, are measured in any case
+SHARE = 0.1  # of the run's time, where verdicts go by it: a choice; the last epochs are measured in any case
+IN_CASE = 0.01  # where they may have to: the first runs of a session, before it is known what judges them
 MOST_SAMPLES = 200_000  # of the training data that are looked for: as many as the instrument of samples reads
 ROUNDING = 6  # digits of a gap: the loop's number and ours are sums in another order
 Evaluate = Callable[[Any], LossCall | None]
 
 
 class Independent:
-    """evaluate: a batch -> the loop's loss of it, computed by a forward pass of our own."""
+    """evaluate: a batch -> the loop's loss of it, computed by a forward pass of our own; share: of the run's time."""
 
-    def __init__(self, live: Live, evaluate: Evaluate, sequential: Callable[[DataLoader[Any]], Iterable[Any]]) -> None:
-        self._live, self._evaluate, self._sequential = live, evaluate, sequential
+    def __init__(
+        self,
+        live: Live,
+        evaluate: Evaluate,
+        sequential: Callable[[DataLoader[Any]], Iterable[Any]],
+        share: float = SHARE,
+    ) -> None:
+        self._live, self._evaluate, self._sequential, self._share = live, evaluate, sequential, share
         self._spent = self._last = 0.0
+        self.measured = -1  # the newest epoch that was
         self._training: Tensor | None = None  # (n,) identities of training samples, sorted
 
     def due(self, elapsed: float, planned: int | None) -> bool:
         """Whether this epoch is measured. elapsed: s since the run began; planned: its epochs, where that is known."""
         late = planned is not None and self._live.epoch >= planned - LAST_EPOCHS
-        return late or self._spent + self._last <= SHARE * elapsed
+        return late or self._spent + self._last <= self._share * elapsed
 
     def measure(self) -> None:
         """One pass; the model in eval mode and the fences are the caller's."""
         live, loader = self._live, self._live.val
         if loader is None or isinstance(loader.dataset, IterableDataset):
             return
-        began = perf_counter()
+        began, self.measured = perf_counter(), live.epoch
         sums = _Sums(live, self._padding())
         leaked = self._leaked()
         for batch in self._sequential(loader):

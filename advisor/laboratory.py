@@ -18,6 +18,7 @@ from advisor.errors import AdvisorError
 from advisor.events import RunDone
 from advisor.evidence import Evidence
 from advisor.experience import experience
+from advisor.independent import IN_CASE, SHARE
 from advisor.ledger import Ledger
 from advisor.metric import Metric, Result, result
 from advisor.plan import Plan
@@ -141,8 +142,8 @@ class Laboratory:
             self.budget.charge(self._past.rest())
             self.budget.go_on_from(max(self.budget.elapsed, self._past.elapsed))
             self._past.elapsed = 0.0
-        judged = self.metric is None or self.metric.stands_in  # what the verdicts go by is unknown in the first runs
-        missing = [dataclasses.replace(job, judged=judged) for job in missing]
+        judging = IN_CASE if self.metric is None else SHARE if self.metric.stands_in else 0.0
+        missing = [dataclasses.replace(job, judging=judging) for job in missing]
         for ran in self._executor.run(missing) if missing else ():
             record = self.store.record(ran.run) if ran.run is not None else None
             measured = Measured(ran, record, self._cost(ran, record))

@@ -46,7 +46,7 @@ class Job:
     """One run to make.
 
     number: of the trial that it belongs to
-    judged: measure what stands in for a metric in doubt
+    judging: share of the run's time for measuring what stands in for a metric in doubt
     traced: note in the record where the script made its objects (`advisor.tracing`)
     """
 
@@ -56,7 +56,7 @@ class Job:
     session: int | None = None
     rival: Rival | None = None
     probes: tuple[str, ...] = ()
-    judged: bool = False
+    judging: float = 0.0
     traced: bool = False
 
 
@@ -131,7 +131,7 @@ def _run(
     assign(
         Assignment(
             plan=job.plan, seed=job.seed, session=job.session, trial=job.number, store=store_url, rival=job.rival,
-            probes=job.probes, name=program.name, judged=job.judged, quiet=True,
+            probes=job.probes, name=program.name, judging=job.judging, quiet=True,
         )
     )  # fmt: skip
     os.environ["MPLBACKEND"] = "Agg"

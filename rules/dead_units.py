@@ -6,6 +6,8 @@ Looks at what leaves each layer in eval mode over the same part of the training 
 more than half of a layer's units gave nothing at all in every look since the middle of the run, while the model is
 less than half of the way from guessing to a perfect fit of those same data.
 
+The probe `zeroed_inputs` confirms it where nothing comes through at all: the model answers the same to zeros.
+
 The second half of the sentence matters: sparse activations are what ReLU is for, and a wide layer that fits its data
 with a quarter of its units is healthy.
 
@@ -48,6 +50,7 @@ from advisor.progress import skill
 @rule(
     kind="signal",
     needs=["dead_units", "clean_train_score", "chance_score"],
+    optional=["probe.zeroed_inputs"],
     remedies=[
         "learning_rate",
         "activation",
@@ -90,4 +93,10 @@ def dead_units(
         else "Lower the learning rate tenfold; if the inputs are not of the order of 1, scale them.",
         since=since,
         layers=names,
+        confirmed_by=("zeroed_inputs",) if _ignores_its_inputs(run) else (),
     )
+
+
+def _ignores_its_inputs(run: Evidence) -> bool:
+    """Whether no output moved when zeros took the place of the inputs."""
+    return run.has("probe.zeroed_inputs") and run.table("probe.zeroed_inputs").get("ignored") is True

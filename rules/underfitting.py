@@ -11,7 +11,8 @@ tenth of the training data wrong in eval mode, validation hardly worse, the loss
 
 Where neither is so, the rule says in a note that it cannot tell, and changes nothing. A model that is hardly better
 than guessing is left to other rules, unless the reference knows better: a run that falls so far short of what its data
-allow is never called healthy, also where no rule knows why.
+allow is never called healthy, also where no rule knows why. Where zeros in place of the inputs move no output (the
+probe `zeroed_inputs`), it says so.
 
 ## Why it hurts
 
@@ -57,6 +58,7 @@ FEWEST = 10  # epochs: the last quarter of fewer is one or two, and says little 
         "chance_score",
         "classes",
         "probe.reference",
+        "probe.zeroed_inputs",
         "parameters",
         "trainable_parameters",
     ],
@@ -107,10 +109,19 @@ def underfitting(
     over = run.info.epochs is not None and run.epochs >= run.info.epochs
     if reference is not None and held and (still or over):
         text = f"a plain reference {reference[0]:.3f} ± {reference[1]:.3f} on samples that it has not seen"
+        known = f"Training {name} is {train.last:.3f}, where a plain reference reaches {reference[0]:.3f}"
+        numbers = (*numbers, Number(text=text, value=reference[0] - train.last, threshold=behind))
+        if run.has("probe.zeroed_inputs") and run.table("probe.zeroed_inputs").get("ignored") is True:
+            return Finding(
+                message=f"The model does not use its inputs: with zeros in their place no output moves. {known}.",
+                numbers=numbers,
+                confidence=0.7,
+                first_step="Print what leaves each layer for two samples, and look for the first where they are alike.",
+                confirmed_by=("reference", "zeroed_inputs"),
+            )
         return Finding(
-            message=f"Training {name} is {train.last:.3f}, where a plain reference reaches {reference[0]:.3f} on "
-            "samples that it has not seen: the model is too small, or something holds it back.",
-            numbers=(*numbers, Number(text=text, value=reference[0] - train.last, threshold=behind)),
+            message=f"{known} on samples that it has not seen: the model is too small, or something holds it back.",
+            numbers=numbers,
             confidence=0.7 if still and learns else 0.55,  # that it does not fit is sure, and not why
             first_step="Make the model wider or deeper, and take regularisation away.",
             confirmed_by=("reference",),

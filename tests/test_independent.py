@@ -20,16 +20,24 @@ def blobs(samples: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def trained(
-    train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], *, dropout: float = 0.0, eval_mode: bool = True
+    train: tuple[Tensor, Tensor],
+    val: tuple[Tensor, Tensor],
+    *,
+    dropout: float = 0.0,
+    eval_mode: bool = True,
+    judging: float = 0.1,
+    planned: int = 4,
 ) -> tuple[Record, nn.Module]:
-    """A run as a trial of `advisor fix` makes it."""
+    """Four epochs, or fewer, as a trial of `advisor fix` makes them."""
     torch.manual_seed(0)
-    assign(Assignment(session=1, judged=True, quiet=True))
+    assign(Assignment(session=1, judging=judging, quiet=True))
     model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, 2))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     loaders = [DataLoader(TensorDataset(*data), batch_size=16) for data in (train, val)]
-    watch = advisor.watch(range(4), model, optimizer, report=False)
-    for _ in watch:
+    watch = advisor.watch(range(planned), model, optimizer, report=False)
+    for epoch in watch:
+        if epoch == 4:
+            break
         model.train()
         for x, y in loaders[0]:
             optimizer.zero_grad()
@@ -91,6 +99,13 @@ def test_the_training_is_the_same_with_it(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("advisor.independent.Independent.due", lambda *_: False)
     _, plain = trained(*data, dropout=0.5, eval_mode=False)
     assert all(torch.equal(a, b) for a, b in zip(watched.parameters(), plain.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(("planned", "measured"), [(4, [0, 1, 2, 3]), (20, [0, 3])])
+def test_the_end_is_measured_whatever_it_costs(planned: int, measured: list[int]) -> None:
+    """The last three of the planned epochs, and the last one of a loop that ends before them."""
+    record, _ = trained(blobs(64, 1), blobs(48, 2), judging=1e-9, planned=planned)
+    assert record.series["independent_loss"].epochs.tolist() == measured
 
 
 def test_a_run_of_the_users_own_pays_for_none() -> None:

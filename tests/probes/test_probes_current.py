@@ -79,7 +79,7 @@ def test_a_model_that_ignores_its_inputs_loses_nothing_without_them() -> None:
     bias = torch.randn(3)
     batches = [batch(torch.randn(20, 4), torch.randint(0, 3, (20,))) for _ in range(3)]
     found = run_probe("zeroed_inputs", subject(lambda x: bias.expand(len(x), 3), batches))
-    assert (found["loss"], found["moved"]) == (found["zeroed"], 0.0)
+    assert (found["loss"], found["moved"], found["ignored"]) == (found["zeroed"], 0.0, True)
 
 
 def test_a_model_that_reads_the_answer_loses_it() -> None:
@@ -89,6 +89,17 @@ def test_a_model_that_reads_the_answer_loses_it() -> None:
     found = run_probe("zeroed_inputs", subject(lambda x: x, [batch(x, y)]))
     assert found["loss"] == pytest.approx(float(torch.log(torch.e + torch.tensor(2.0)) - 1), rel=1e-5)
     assert found["zeroed"] == pytest.approx(float(torch.log(torch.tensor(3.0))), rel=1e-5)
+    assert (found["moved"], found["ignored"]) == (1.0, False)
+
+
+def test_a_model_that_has_learnt_nothing_yet_uses_its_inputs() -> None:
+    """Its loss is that of guessing with and without them, and its outputs differ all the same."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    with torch.no_grad():
+        found = run_probe("zeroed_inputs", subject(model, [batch(torch.randn(20, 4), torch.randint(0, 3, (20,)))]))
+    assert found["loss"] == pytest.approx(found["zeroed"], abs=0.2)
+    assert not found["ignored"]
 
 
 def test_zero_is_a_value_for_tokens() -> None:

@@ -169,6 +169,18 @@ def test_a_reference_has_to_beat_guessing_itself(chance: float, severity: str) -
     assert severity == fired("underfitting", run).severity
 
 
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_model_that_ignores_its_inputs_is_called_so(*, ignored: bool) -> None:
+    """Its width is not what it lacks."""
+    probes = {
+        "probe.reference": {"score": 0.96, "chance": 0.1, "samples": 256},
+        "probe.zeroed_inputs": {"ignored": ignored},
+    }
+    finding = fired("underfitting", small([("0", "Linear", 64 * 65), ("2", "Linear", 10 * 65)], **probes))
+    assert ignored is finding.message.startswith("The model does not use its inputs")
+    assert ignored is ("zeroed_inputs" in finding.confirmed_by)
+
+
 @pytest.mark.parametrize(
     ("train", "reason"), [(0.95, "nearly everything is right"), (0.12, "it has not learned at all")]
 )
