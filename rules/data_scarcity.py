@@ -62,6 +62,7 @@ from advisor.progress import end
         "weight_decay",
         "trivial_augment",
         "token_swap",
+        "synonym_replacement",
         "sentence_shuffling",
         "average_weights",
         "width",

@@ -92,6 +92,7 @@ class Turn:
         "l1",
         "trivial_augment",
         "token_swap",
+        "synonym_replacement",
         "sentence_shuffling",
         "average_weights",
         "width",

@@ -25,24 +25,20 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
-from typing import Any
+from functools import partial
 
 from pydantic import Field
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
 from advisor.evidence import Evidence
-from advisor.fence import untouched
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
 from advisor.remedies._batches import are_changed_enough, batch_seen
-from advisor.remedies._random import seed_of
+from advisor.remedies._texts import look_at, rewrite_texts
 
 CHANGES = frozenset({"texts"})
-LOOKS = 64  # items among which one must have two sentences
 END = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -62,23 +58,16 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
 
 def apply(session: Session, parameters: Parameters) -> None:
     """Raises: CannotApply where the data set gives no texts of several sentences."""
-    loader: Any = session.train
-    if loader is None or isinstance(loader.dataset, IterableDataset):
-        raise CannotApply("expected a training loader over a data set with a length", context="sentence_shuffling")
-    own = loader.dataset
-    with untouched():
-        items = [own[index] for index in range(min(LOOKS, len(own)))]
-    several = sum(len(END.split(text)) > 1 for item in items if (text := text_of(item)) is not None)
+    loader, texts = look_at(session, "sentence_shuffling")
+    several = sum(len(END.split(text)) > 1 for text in texts)
     if not several:
         raise CannotApply(
             "the data set gives no strings of several sentences",
             context="sentence_shuffling",
             hint="shuffle before the texts are tokenised",
         )
-    # below the guard of DataLoader.__setattr__: the loader stays the same object
-    loader.__dict__["dataset"] = Shuffled(own, parameters.rate, seed_of("sentence_shuffling"))
-    session.on_leave(lambda: loader.__dict__.update(dataset=own))
-    session.note("sentence_shuffling", {"looked_at": len(items), "several_sentences": several})
+    rewrite_texts(session, loader, "sentence_shuffling", partial(shuffled, rate=parameters.rate))
+    session.note("sentence_shuffling", {"looked_at": len(texts), "several_sentences": several})
 
 
 def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  any rate leaves the same fact
@@ -86,48 +75,10 @@ def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001
     return isinstance(record.facts.get("remedy.sentence_shuffling"), dict)
 
 
-class Shuffled(Dataset[Any]):
-    """A data set whose texts come in another order each time."""
-
-    def __init__(self, dataset: Any, rate: float, seed: int) -> None:
-        self.dataset, self.rate, self.seed, self.given = dataset, rate, seed, 0
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: Any) -> Any:
-        worker = get_worker_info()
-        # a worker's copy begins anew in each epoch, with another seed of the loader's
-        draws = random.Random(f"{self.seed} {worker.seed if worker is not None else 0} {self.given}")
-        self.given += 1
-        item = self.dataset[index]
-        return shuffled(item, draws) if draws.random() < self.rate else item
-
-    def __getattr__(self, name: str) -> Any:
-        """What a script asks of its own data set."""
-        if name.startswith("__") or "dataset" not in vars(self):
-            raise AttributeError(name)
-        return getattr(self.dataset, name)
-
-
-def text_of(item: Any) -> str | None:
-    """The longest string of an item."""
-    if isinstance(item, str):
-        return item
-    parts = item.values() if isinstance(item, Mapping) else item if isinstance(item, tuple | list) else ()
-    return max((part for part in parts if isinstance(part, str)), key=len, default=None)
-
-
-def shuffled(item: Any, draws: random.Random) -> Any:
-    """A copy of an item with the sentences of its text in another order."""
-    if isinstance(item, str):
-        sentences = END.split(item)
-        draws.shuffle(sentences)
-        return " ".join(sentences)
-    text = text_of(item)
-    if text is None:
-        return item
-    if isinstance(item, Mapping):
-        return {key: shuffled(value, draws) if value is text else value for key, value in item.items()}
-    parts = [shuffled(part, draws) if part is text else part for part in item]
-    return type(item)(*parts) if hasattr(item, "_fields") else type(item)(parts)
+def shuffled(text: str, draws: random.Random, rate: float) -> str:
+    """Its sentences in another order, in a share of the draws."""
+    if draws.random() >= rate:
+        return text
+    sentences = END.split(text)
+    draws.shuffle(sentences)
+    return " ".join(sentences)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from advisor.errors import CannotApply
 from advisor.evidence import Evidence
 from advisor.plan import Plan
 from advisor.remedies import Session, sentence_shuffling
-from advisor.remedies.sentence_shuffling import Parameters, Shuffled, shuffled
+from advisor.remedies._texts import Rewritten, rewritten
+from advisor.remedies.sentence_shuffling import Parameters, shuffled
 
 TEXTS = ["One is here. Two is there! Is three? Four.", "It is one sentence", "First. Second."] * 8
 
@@ -51,7 +53,7 @@ FITTING = (with_strings,)
 
 def test_sentences_are_those_of_the_text() -> None:
     """With a rate of 1 each text has its own sentences, in more than one order; one sentence stays as it is."""
-    data = Shuffled(Reviews(), 1.0, 0)
+    data = Rewritten(Reviews(), partial(shuffled, rate=1.0), 0)
     given = [data[0] for _ in range(50)]
     assert {label for _, label in given} == {0}
     sentences = ["One is here.", "Two is there!", "Is three?", "Four."]
@@ -67,7 +69,7 @@ def test_sentences_are_those_of_the_text() -> None:
 
 def test_rate() -> None:
     """With a rate of a half about half of the texts keep their order, and some of the others by chance."""
-    data = Shuffled(Reviews(), 0.5, 0)
+    data = Rewritten(Reviews(), partial(shuffled, rate=0.5), 0)
     kept = sum(data[0][0] == TEXTS[0] for _ in range(400))
     assert 160 < kept < 270  # 0.5 + 0.5 / 24 of 400
 
@@ -76,7 +78,8 @@ def test_rate() -> None:
 def test_forms_of_an_item(make: Any) -> None:
     """A string alone, in a tuple, in a list and in a dictionary; the rest of the item stays."""
     item = make("a. b.")
-    orders = {str(shuffled(item, random.Random(seed))) for seed in range(20)}
+    draws = [random.Random(seed) for seed in range(20)]
+    orders = {str(rewritten(item, partial(shuffled, draws=each, rate=1.0))) for each in draws}
     assert orders == {str(make("a. b.")), str(make("b. a."))}
 
 

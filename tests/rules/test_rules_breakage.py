@@ -159,13 +159,13 @@ def test_what_has_not_vanished(run: Evidence, why: str) -> None:
 # --------------------------------------------------------------------------------------------------- dead_units
 
 
-def sparse(shares: list[list[float]], fit: float = 0.1) -> Evidence:
+def sparse(shares: list[list[float]], fit: float = 0.1, **facts: Json) -> Evidence:
     epochs = len(shares)
     return made(
         layers=[("a", "Linear", 10), ("b", "Linear", 10)],
         dead_units=shares,
         clean_train_accuracy=np.full(epochs, fit),
-        facts=GUESS,
+        facts={**GUESS, **facts},
     )
 
 
@@ -173,6 +173,14 @@ def test_a_dead_layer_of_a_network_that_does_not_learn() -> None:
     """Dead since epoch 1; the layer whose units were never seen (NaN) is not accused."""
     finding = fired("dead_units", sparse([[0.1, NAN], [0.9, NAN], [1.0, NAN], [1.0, NAN]]))
     assert (finding.layers, finding.since, finding.confidence) == (("a",), 1, 0.9)
+    assert finding.confirmed_by == ()
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_zeros_in_place_of_the_inputs_confirm_that_nothing_comes_through(*, ignored: bool) -> None:
+    """Where an output moves, something still does: the layer is dead all the same, and not confirmed."""
+    finding = fired("dead_units", sparse([[1.0, NAN]] * 4, **{"probe.zeroed_inputs": {"ignored": ignored}}))
+    assert ignored is ("zeroed_inputs" in finding.confirmed_by)
 
 
 @pytest.mark.parametrize(
