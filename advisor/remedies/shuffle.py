@@ -1,9 +1,10 @@
 """Draws the training samples in a new random order in every epoch, where the loader reads them as they lie.
 
 ## What it does
-Puts a random sampler in the place of the sequential one inside the training loader, as `shuffle=True` would have done;
-a `DistributedSampler` without shuffling begins to shuffle. Every sample still comes once an epoch, in as many batches.
-The orders come from a generator of its own, seeded by the run's seed. After the loop the loader reads in order again.
+Puts torch's random sampler in the place of the sequential one inside the training loader: the orders are those of
+`shuffle=True`, drawn from the loader's generator or the global random state. A `DistributedSampler` without shuffling
+begins to shuffle. Every sample still comes once an epoch, in as many batches. After the loop the loader reads in order
+again.
 
 ## When it helps
 Data that are sorted by class or by time of recording; a loop that leaves an epoch early and so never sees the end of
@@ -25,8 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
-from torch.utils.data import DistributedSampler, Sampler, SequentialSampler
+from torch.utils.data import DistributedSampler, RandomSampler, SequentialSampler
 
 from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
@@ -34,7 +34,6 @@ from advisor.evidence import Evidence, Missing
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
-from advisor.remedies._random import own_generator
 from advisor.remedies._sampling import exchange_sampler, indexed_loader, was_sampled
 
 CHANGES = frozenset({"sampler"})
@@ -64,8 +63,7 @@ def apply(session: Session, parameters: Parameters) -> None:  # noqa: ARG001  it
         return
     if type(own) is not SequentialSampler:
         raise CannotApply(f"{type(own).__name__} chooses the order already", context="shuffle")
-    shuffled = Shuffled(len(own), own_generator("shuffle"))
-    exchange_sampler(session, "shuffle", loader, shuffled)
+    exchange_sampler(session, "shuffle", loader, Shuffled(own.data_source, generator=loader.generator))
 
 
 def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  it has none
@@ -73,15 +71,11 @@ def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001
     return was_sampled(record, "shuffle")
 
 
-class Shuffled(Sampler[int]):
-    """All indices in a random order, another one each time."""
+class Shuffled(RandomSampler):
+    """Torch's own, which counts how often it was begun."""
 
-    def __init__(self, length: int, generator: torch.Generator) -> None:
-        self.length, self.generator, self.epochs = length, generator, 0
+    epochs = 0
 
     def __iter__(self) -> Iterator[int]:
         self.epochs += 1
-        yield from torch.randperm(self.length, generator=self.generator).tolist()
-
-    def __len__(self) -> int:
-        return self.length
+        yield from super().__iter__()

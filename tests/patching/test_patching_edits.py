@@ -455,11 +455,27 @@ def test_the_loaders_and_the_loss(tmp_path: Path) -> None:
     assert (["-" + smoothed.replace(", label_smoothing=0.2", ""), f"+{smoothed}"], []) == written(path, plan)
 
 
-def test_shuffling_is_left_to_the_user(tmp_path: Path) -> None:
-    """With the line to change: torch's own orders are others, so no run could prove it."""
-    changed, (reason,) = written(script(tmp_path), Plan.of("shuffle"))
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("batch_size=16)", "batch_size=16, shuffle=True)"),
+        ("batch_size=16, shuffle=False)", "batch_size=16, shuffle=True)"),
+        ("16, False)", "16, True)"),
+    ],
+)
+def test_shuffling(before: str, after: str, tmp_path: Path) -> None:
+    """One word in the call that makes the training loader."""
+    line = "train_loader = DataLoader(TensorDataset(x, y), "
+    path = script(tmp_path, (f"{line}batch_size=16)", line + before))
+    assert ([f"-{line}{before}", f"+{line}{after}"], []) == written(path, Plan.of("shuffle"))
+
+
+def test_a_sampler_of_the_users_own_is_left(tmp_path: Path) -> None:
+    """It decides the order, whatever shuffle= says."""
+    own = "batch_size=16, sampler=torch.utils.data.SequentialSampler(x))"
+    changed, (reason,) = written(script(tmp_path, ("batch_size=16)", own)), Plan.of("shuffle"))
     assert changed == []
-    assert reason.startswith("write shuffle=True at line 10 yourself: ")
+    assert reason == "line 10 passes a sampler, which decides the order"
 
 
 def test_what_acts_at_run_time_stays_in_the_plan(tmp_path: Path) -> None:

@@ -126,13 +126,21 @@ def test_a_wrong_word_is_one_message(
     assert hint.startswith("hint:  ")
 
 
+def test_another_order_is_proven_too(folder: Path) -> None:
+    """The plan and shuffle=True draw the same orders, so that every loss is the same."""
+    patch = make_patch(folder / "train.py", Plan.of("shuffle"))
+    assert patch.proof is not None
+    assert patch.kept == {}
+    assert b"batch_size=16, shuffle=True)" in patch.after
+
+
 def test_a_plan_that_cannot_be_written_at_all(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each step with its reason, and the plan as the way that is left."""
-    Plan.of("shuffle").save(folder / "advisor-plan.toml")
+    Plan.of("early_stopping", patience=1).save(folder / "advisor-plan.toml")
     assert call("apply", "train.py", "--write") == 6
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "stays in the plan  shuffle(): write shuffle=True at line 10 yourself" in shown.err
+    assert "stays in the plan  early_stopping(patience=1): it acts while the training runs" in shown.err
     assert 'hint:  use it as it is: advisor.watch(..., plan="advisor-plan.toml")' in shown.err
     assert (folder / "train.py").read_text() == SCRIPT
 

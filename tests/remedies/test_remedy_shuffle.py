@@ -1,4 +1,4 @@
-"""shuffle: every sample once an epoch, in an order of its own, by no random number of the user's."""
+"""shuffle: every sample once an epoch, in the orders that torch's `shuffle=True` draws."""
 
 from __future__ import annotations
 
@@ -46,32 +46,34 @@ def test_another_order_in_every_epoch(batch_size: int | None) -> None:
     assert [int(i) for i in torch.cat([torch.as_tensor(b).reshape(-1) for b in loader])] == list(range(100))
 
 
-def test_order_follows_the_runs_seed() -> None:
-    """One seed gives one order, another seed another one; the user's generator is where it would have been."""
-    orders, session = [], session_of(mlp(), table())
-    for seed in (3, 3, 4):
-        torch.manual_seed(seed)
-        plain = DataLoader(Numbers(), batch_size=16)
-        drawn(plain)
-        state = torch.get_rng_state()
-        torch.manual_seed(seed)
-        loader = session.train = DataLoader(Numbers(), batch_size=16)
-        shuffle.apply(session, Parameters())
-        orders.append(drawn(loader))
-        assert torch.equal(torch.get_rng_state(), state)
-    assert orders[0] == orders[1] != orders[2]
+@pytest.mark.parametrize("generator", [False, True])
+def test_the_orders_are_those_of_shuffle_true(*, generator: bool) -> None:
+    """From the loader's own generator where it has one; nothing is drawn beyond what torch draws."""
+
+    def loader(**how: Any) -> DataLoader[Any]:
+        torch.manual_seed(3)
+        own = torch.Generator().manual_seed(5) if generator else None
+        return DataLoader(Numbers(), batch_size=16, generator=own, **how)
+
+    written = loader(shuffle=True)
+    expected, state = [drawn(written) for _ in range(2)], torch.get_rng_state()
+    session = session_over(DataLoader(Numbers()))
+    planned = session.train = loader()
+    shuffle.apply(session, Parameters())
+    assert [drawn(planned) for _ in range(2)] == expected
+    assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_same_run_as_of_a_script_that_draws_these_orders() -> None:
-    """The weights are those of a loop over a loader with such a sampler written in."""
+def test_same_run_as_of_a_script_that_shuffles() -> None:
+    """Every weight is that of a loop over a loader with shuffle=True."""
     repaired, written = mlp(), mlp()
     written.load_state_dict(repaired.state_dict())
-    session = session_of(repaired, table())
+    session, other = session_of(repaired, table()), session_of(written, table())
     session.train = DataLoader(TensorDataset(*table()), batch_size=8)
+    other.train = DataLoader(TensorDataset(*table()), batch_size=8, shuffle=True)
+    torch.manual_seed(1)
     watched(session, Plan.of("shuffle"))
-    sampler = shuffle.Shuffled(24, shuffle.own_generator("shuffle"))
-    other = session_of(written, table())
-    other.train = DataLoader(TensorDataset(*table()), batch_size=8, sampler=sampler)
+    torch.manual_seed(1)
     watched(other)
     assert all(torch.equal(a, b) for a, b in zip(repaired.parameters(), written.parameters(), strict=True))
 

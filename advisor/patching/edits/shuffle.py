@@ -1,17 +1,26 @@
-"""`shuffle=True` is one word in the call that makes the loader, and cannot be proven: torch then draws other orders."""
+"""`shuffle=True` in the call that makes the training loader; torch then draws the orders that the plan drew."""
 
 from __future__ import annotations
 
+from advisor.patching.arguments import added, argument
 from advisor.patching.declined import Declined
 from advisor.patching.edits import Shown
 from advisor.patching.source import Replacement, Source
 
+POSITION = 2  # of shuffle among the arguments of a DataLoader
+
 
 def edit(source: Source, shown: Shown) -> list[Replacement]:
-    """Always Declined, with the line where the user may write it."""
+    """Raises: Declined where a sampler is passed, or the call makes other loaders too."""
     made = shown.sites.train
     call = source.call(made.site if made is not None else None, "the training loader")
-    raise Declined(
-        f"write shuffle=True at line {source.line(call)} yourself: torch then draws other orders than the plan, so the "
-        "losses cannot be the same"
-    )
+    if made is not None and made.objects > 1:
+        raise Declined(f"line {made.site.line} makes {made.objects} loaders")
+    if argument(source, call, "sampler") is not None:
+        raise Declined(f"line {source.line(call)} passes a sampler, which decides the order")
+    given = argument(source, call, "shuffle", POSITION)
+    if given is None:
+        return [added(source, call, "shuffle=True")]
+    if source.of(given.value) != "False":
+        raise Declined(f"line {source.line(call)} decides shuffle by `{source.of(given.value)}`")
+    return [source.replaced(given.value, "True")]
