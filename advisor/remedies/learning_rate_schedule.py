@@ -98,7 +98,8 @@ def apply(session: Session, parameters: Parameters) -> None:
     schedule.set()
     session.on_step(schedule.on_step)
     session.on_epoch(schedule.on_epoch, by_score=parameters.kind == "plateau")
-    session.note("learning_rate_schedule", {"kind": parameters.kind, "steps_per_epoch": steps})
+    session.note("learning_rate_schedule", {"kind": parameters.kind})
+    session.on_finish(lambda: session.note("learning_rate_schedule", {"kind": parameters.kind, "steps": schedule.step}))
 
 
 def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  any curve moves the rate

@@ -456,6 +456,46 @@ def test_the_loaders_and_the_loss(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "scheduler"),
+    [
+        ("cosine", "CosineAnnealingLR(optimizer, T_max=8)"),
+        ("exponential", "ExponentialLR(optimizer, gamma=0.56234132519)"),
+        ("step", "MultiStepLR(optimizer, milestones=[4, 6])"),
+    ],
+)
+def test_a_schedule(kind: str, scheduler: str, tmp_path: Path) -> None:
+    """Torch's scheduler behind the optimizer, over the steps of the whole run, and its step after each of them."""
+    lines = [f"+scheduler = torch.optim.lr_scheduler.{scheduler}", "+        scheduler.step()"]
+    assert (lines, []) == written(script(tmp_path), Plan.of("learning_rate_schedule", kind=kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "reason"),
+    [
+        ("one_cycle", ("x", "x"), "torch has no scheduler with this curve (one_cycle)"),
+        (
+            "cosine",
+            (SGD, f"scheduler = lr_scheduler = 0\n{SGD}"),
+            "the script has names scheduler and lr_scheduler already",
+        ),
+        (
+            "cosine",
+            (SGD, f"from torch.optim import SGD\n{SGD.replace('torch.optim.', '')}"),
+            "line 14 names SGD without torch.optim, so a scheduler needs an import",
+        ),
+        (
+            "cosine",
+            ("optimizer.step()", "[optimizer][0].step()"),
+            "line 19 steps `[optimizer][0].step()`, and not a name that line 13 gives the optimizer",
+        ),
+    ],
+)
+def test_a_schedule_that_is_not_certain(kind: str, change: tuple[str, str], reason: str, tmp_path: Path) -> None:
+    """A curve of ours, names that are taken, no module at hand, another name for the optimizer."""
+    assert ([], [reason]) == written(script(tmp_path, change), Plan.of("learning_rate_schedule", kind=kind))
+
+
+@pytest.mark.parametrize(
     ("before", "after"),
     [
         ("batch_size=16)", "batch_size=16, shuffle=True)"),

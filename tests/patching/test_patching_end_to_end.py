@@ -134,6 +134,14 @@ def test_another_order_is_proven_too(folder: Path) -> None:
     assert b"batch_size=16, shuffle=True)" in patch.after
 
 
+@pytest.mark.parametrize("kind", ["cosine", "exponential", "step"])
+def test_a_schedule_is_torchs_own(folder: Path, kind: str) -> None:
+    """Every loss is that of the curve in the plan, to rounding."""
+    patch = make_patch(folder / "train.py", Plan.of("learning_rate_schedule", kind=kind))
+    assert patch.proof is not None
+    assert patch.kept == {}
+
+
 def test_a_plan_that_cannot_be_written_at_all(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each step with its reason, and the plan as the way that is left."""
     Plan.of("early_stopping", patience=1).save(folder / "advisor-plan.toml")
