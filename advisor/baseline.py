@@ -15,7 +15,8 @@ from advisor.events import BaselineDone, Diagnosed
 from advisor.evidence import Evidence
 from advisor.experiments import run_experiments
 from advisor.experiments.seed_variance import confirmed
-from advisor.laboratory import SCREEN, Laboratory, Measured
+from advisor.laboratory import SCREEN, Laboratory
+from advisor.measured import Measured
 from advisor.metric import MEANING, Metric, choose, guess_mode
 from advisor.plan import Plan
 from advisor.record import Record

@@ -15,7 +15,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from advisor.laboratory import Laboratory, Measured
+from advisor.laboratory import Laboratory
+from advisor.measured import Measured
 from advisor.plan import Plan
 from advisor.session import Trial, Verdict
 from advisor.verdict import ALPHA, best_reachable, judge, left_over, scores, seeds_needed

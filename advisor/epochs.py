@@ -1,4 +1,4 @@
-"""The ends of epochs: own validation, the clean pass, what a plan and a trial want, and the record's window.
+"""The ends of epochs: what is measured then, what a plan and a trial want, and the record's window.
 
 In a loop that counts steps an "epoch" is a window of steps: it ends when the loop has validated, or when it is full.
 """
@@ -7,27 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from time import perf_counter, thread_time
-from typing import Any
+from time import perf_counter
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
-from torch.utils.data import DataLoader, IterableDataset
 
 from advisor import metric as metrics
 from advisor.assignment import Assignment
-from advisor.capture import autocast_like, clean_pass, evaluated
 from advisor.ending import Pruned
 from advisor.errors import AdvisorError
-from advisor.fence import eager, untouched
-from advisor.independent import Independent
 from advisor.instruments import Live
-from advisor.losses import LossCall
 from advisor.observing import Observer
+from advisor.passes import Passes
 from advisor.probing import Probing
 from advisor.remedies import EpochEnd, Session
-from advisor.sampling import EPOCHS_READ
 
 WINDOWS = 100  # of a loop that counts steps and says how many: enough points for a curve
 WINDOW = 100  # steps, where it does not say
@@ -42,14 +35,10 @@ class Epochs:
         self.stop = False
         self._orders = orders
         self._probing = Probing(live, initial, orders.probes if orders else ())
-        judging = orders.judging if orders else 0.0
-        self._independent = Independent(live, self._evaluate, _sequential, judging) if judging else None
+        self._passes = Passes(live, session, orders.judging if orders else 0.0)
         self._items = 0
         self._steps_before = 0
         self._began = perf_counter()
-        self._clean_cost = 0.0
-        self._cleaned_at = -1
-        self._own = False  # the loop does not validate: we do
         self._behind = 0
         self._fixed = False
         self._step_based: bool | None = None
@@ -84,9 +73,9 @@ class Epochs:
             self._close(last=True)
         elif live.epoch:
             live.epoch, live.step = live.epoch - 1, observer.steps
-            if self._cleaned_at != live.epoch:
-                self._clean(last=True)
-            self._guarded("independent evaluation", lambda: self._judge(last=True))
+            if self._passes.cleaned_at != live.epoch:
+                self._passes.clean(observer, last=True)
+            self._guarded("independent evaluation", lambda: self._passes.judge(observer, last=True))
             live.epoch += 1
         live.epoch, live.step = max(0, live.epoch - 1), observer.steps  # what is measured now belongs to the last step
         self._probing.finish(observer)
@@ -123,16 +112,16 @@ class Epochs:
                 live.emit("train_loss_std", "train", losses.std())
         if live.steps_in_epoch > 0:
             observer.losses.bridge.settle()
-            self._guarded("own validation", self._validate)
+            self._guarded("own validation", lambda: self._passes.validate(observer))
             if live.epoch == 0 or not self._fixed:
                 observer.capture.fix()
                 self._fixed = True
                 self._probing.first_epoch(observer)
-            self._clean(last=last)
+            self._passes.clean(observer, last=last)
         observer.tell("epoch_end")
         live.recorder.settle()
         if live.steps_in_epoch > 0:
-            self._guarded("independent evaluation", lambda: self._judge(last=last))
+            self._guarded("independent evaluation", lambda: self._passes.judge(observer, last=last))
         self._check_finite(losses)
 
     def _act(self) -> None:
@@ -186,83 +175,6 @@ class Epochs:
             step = self._steps_before + bad // per_step + 1
             self.live.fact("first_non_finite", {"where": "loss", "step": step, "epoch": self.live.epoch})
 
-    # ------------------------------------------------------------------------------------------------ our own passes
-
-    def _clean(self, *, last: bool) -> None:
-        """The eval-mode pass over the fixed part, as often as the budget allows, and always at the end."""
-        observer, live = self._seen()
-        again = observer.losses.again
-        affordable = observer.sampling.affords(self._clean_cost, observer.elapsed)
-        if again is None or not observer.capture.batches or not (last or live.epoch == 0 or affordable):
-            return
-        began = thread_time()
-        try:
-            with observer.paused():
-                limit = (
-                    float("inf")
-                    if self._cleaned_at >= 0
-                    else observer.sampling.longest_pass(live.seconds.get("total", 0.0))
-                )
-                calls, entered = clean_pass(live.model, live.layers, observer.capture, again, live.loss_name, limit)
-                with torch.no_grad():
-                    observer.tell("clean", calls, entered)
-        except Exception as error:  # noqa: BLE001  the fence: a model that cannot be called again is not called again
-            live.recorder.problem("clean pass", error)
-            observer.capture.batches.clear()
-        self._clean_cost = thread_time() - began
-        self._cleaned_at = live.epoch
-
-    def _validate(self) -> None:
-        """Evaluate on `val` where the loop does not."""
-        observer, live = self._seen()
-        if observer.validations.happened:
-            self._own = False
-            return
-        if live.epoch == 0:
-            self._own = live.val is not None
-        loader, again = self.session.val, observer.losses.again
-        if not self._own or loader is None or again is None or isinstance(loader.dataset, IterableDataset):
-            return
-        live.fact("own_evaluation", True)
-        with observer.paused(), untouched(live.model), eager():
-            live.model.eval()
-            live.own_pass = True
-            try:
-                for batch in _sequential(loader):
-                    if live.epoch < EPOCHS_READ:
-                        observer.tell("val_batch", batch)
-                    call = self._evaluate(batch)
-                    if call is not None:
-                        observer.tell("validation", call)
-            finally:
-                live.own_pass = False
-
-    def _judge(self, *, last: bool) -> None:
-        """The number of our own that a verdict may go by, as often as its share allows, and always at the end."""
-        observer, live = self._seen()
-        independent = self._independent
-        if independent is None or independent.measured == live.epoch:
-            return
-        if not last and not independent.due(observer.elapsed, self.session.epochs):
-            return
-        with observer.paused(), untouched(live.model), eager(), torch.no_grad():
-            live.model.eval()
-            independent.measure()
-
-    def _evaluate(self, batch: Any) -> LossCall | None:
-        """The loop's loss of a batch, by a forward pass of our own; None where it cannot be computed."""
-        observer, live = self._seen()
-        again = observer.losses.again
-        if again is None:
-            return None
-        batch = tree_map(lambda leaf: leaf.to(live.device) if isinstance(leaf, Tensor) else leaf, batch)
-        with autocast_like(observer.capture.autocast):
-            if isinstance(batch, dict):
-                return evaluated(live.model(**batch), batch.get("labels"), again, live.loss_name)
-            if isinstance(batch, tuple | list) and len(batch) > 1:
-                return evaluated(live.model(batch[0]), again.target(batch[1]), again, live.loss_name)
-        return None
-
     # ------------------------------------------------------------------------------------------------------- inside
 
     def _seen(self) -> tuple[Observer, Live]:
@@ -279,22 +191,3 @@ class Epochs:
         """Steps of a window in a loop that counts steps."""
         planned = self.live.recorder.info.epochs
         return max(1, planned // WINDOWS) if planned else WINDOW
-
-
-def example_of(session: Session) -> tuple[Any, Tensor | None] | None:
-    """One training batch, read through the data set and not through the loader."""
-    loader = session.train
-    if loader is None or isinstance(loader.dataset, IterableDataset):
-        return None
-    with untouched():
-        batch = next(iter(_sequential(loader)), None)
-    if isinstance(batch, tuple | list) and len(batch) > 1 and isinstance(batch[1], Tensor):
-        return batch[0], batch[1]
-    return (batch, None) if batch is not None else None
-
-
-def _sequential(loader: DataLoader[Any]) -> DataLoader[Any]:
-    """The loader's data in order, by a loader of our own: the user's keeps its workers, its generator and its place."""
-    if loader.batch_size is None:
-        return DataLoader(loader.dataset, batch_size=None, collate_fn=loader.collate_fn)
-    return DataLoader(loader.dataset, batch_size=loader.batch_size, collate_fn=loader.collate_fn)

@@ -34,16 +34,10 @@ Evaluate = Callable[[Any], LossCall | None]
 
 
 class Independent:
-    """evaluate: a batch -> the loop's loss of it, computed by a forward pass of our own; share: of the run's time."""
+    """sequential: a loader -> its data in order, by a loader of our own;  share: of the run's time."""
 
-    def __init__(
-        self,
-        live: Live,
-        evaluate: Evaluate,
-        sequential: Callable[[DataLoader[Any]], Iterable[Any]],
-        share: float = SHARE,
-    ) -> None:
-        self._live, self._evaluate, self._sequential, self._share = live, evaluate, sequential, share
+    def __init__(self, live: Live, sequential: Callable[[DataLoader[Any]], Iterable[Any]], share: float) -> None:
+        self._live, self._sequential, self._share = live, sequential, share
         self._spent = self._last = 0.0
         self.measured = -1  # the newest epoch that was
         self._training: Tensor | None = None  # (n,) identities of training samples, sorted
@@ -53,8 +47,11 @@ class Independent:
         late = planned is not None and self._live.epoch >= planned - LAST_EPOCHS
         return late or self._spent + self._last <= self._share * elapsed
 
-    def measure(self) -> None:
-        """One pass; the model in eval mode and the fences are the caller's."""
+    def measure(self, evaluate: Evaluate) -> None:
+        """One pass; the model in eval mode and the fences are the caller's.
+
+        evaluate: a batch -> the loop's loss of it, computed by a forward pass of our own
+        """
         live, loader = self._live, self._live.val
         if loader is None or isinstance(loader.dataset, IterableDataset):
             return
@@ -62,7 +59,7 @@ class Independent:
         sums = _Sums(live, self._padding())
         leaked = self._leaked()
         for batch in self._sequential(loader):
-            call = self._evaluate(batch)
+            call = evaluate(batch)
             if call is not None and call.output is not None and call.target is not None:
                 keep = None if leaked is None else ~torch.isin(identities(inputs_of(batch)).to(leaked.device), leaked)
                 sums.add(call, keep)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from advisor.assignment import Rival
-from advisor.laboratory import SCREEN, Laboratory, Measured
+from advisor.laboratory import SCREEN, Laboratory
+from advisor.measured import Measured
 from advisor.plan import Plan
 from advisor.remedies import load_remedies
 from advisor.session import Trial, Verdict

@@ -19,13 +19,14 @@ from advisor import assignment, ending, ranks, taps, tracing
 from advisor.config import load_config, rules_in_force
 from advisor.describing import check_arguments, describe, layer_info
 from advisor.diagnosis import Diagnosis, diagnose
-from advisor.epochs import Epochs, example_of
+from advisor.epochs import Epochs
 from advisor.errors import AdvisorError
 from advisor.evidence import Evidence
 from advisor.fence import unwrapped
 from advisor.instruments import Live, layers_of
 from advisor.loaders import loaders_near
 from advisor.observing import Observer
+from advisor.passes import example_of
 from advisor.plan import Plan, as_plan
 from advisor.record import Record, RunInfo, Status
 from advisor.recording import Recorder

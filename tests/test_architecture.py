@@ -26,15 +26,15 @@ FLOW: tuple[tuple[str, str], ...] = (
     (
         "watching",
         "replacing tracing fence taps losses loss_changes sampling recording instruments bridging capture probes "
-        "remedies ranks hooks roles training_losses validations observing probing independent loaders ending epochs "
-        "describing watching",
+        "remedies ranks hooks roles training_losses validations observing probing independent passes loaders ending "
+        "epochs describing watching",
     ),
     ("trial", "script program overlay moves scan open_files sandbox seeds trial child executors"),
     ("verdict", "verdict"),
     (
         "fixing",
-        "budget events ledger experience resuming laboratory strategies experiments baseline confirming screening "
-        "searching final plan_file fixed fixing",
+        "budget events ledger experience resuming measured laboratory strategies experiments baseline confirming "
+        "screening searching final plan_file fixed fixing",
     ),
     ("patching", "patching"),
     ("users' rules", "recorded partial cases checking examining new_rule"),
@@ -46,6 +46,7 @@ TORCH = {
     "watching": "wraps the loop",
     "observing": "part of watching: hooks",
     "epochs": "part of watching: the end of an epoch",
+    "passes": "part of watching: evaluations of our own",
     "taps": "part of watching: torch's own loss functions, backward and loaders",
     "fence": "part of watching: puts random state, modes and buffers back",
     "ranks": "part of watching: the ranks of a distributed run",
