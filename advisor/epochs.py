@@ -149,7 +149,8 @@ class Epochs:
         recorder = self.live.recorder
         if "first_non_finite" not in recorder.facts:
             return False
-        ends = {name: buffer.rows[-1] for name, buffer in recorder.buffers.items() if buffer.rows}
+        found = {name: recorder.buffers.get(name) for name in metrics.LOSSES}
+        ends = {name: buffer.rows[-1] for name, buffer in found.items() if buffer is not None and buffer.rows}
         return metrics.all_non_finite({name: (epoch, float(values[0])) for name, (_, epoch, values) in ends.items()})
 
     def _score(self, name: str | None) -> float | None:

@@ -21,6 +21,7 @@ BY_DEFAULT: tuple[tuple[str, Mode], ...] = (
     ("val_loss", "min"),
     ("train_loss", "min"),
 )
+LOSSES = ("train_loss", "val_loss")
 FALLING = ("loss", "error", "gap", "mse", "mae", "rmse", "perplexity", "nll", "wer", "cer")  # names of what should fall
 SUGGESTIONS = 3  # names offered for one that is not there
 GAP = "val_gap"  # how far the loop's own score lies from ours: to be closed, which says nothing of how good a model is
@@ -140,14 +141,14 @@ def all_non_finite(last: Mapping[str, tuple[int, float]]) -> bool:
     One batch whose step was left out, by `GradScaler` or by the loop, spoils the mean training loss of its epoch and no
     weight: the validation loss of that epoch shows it.
 
-    last: (epoch, value) with which each series ends
+    last: (epoch, value) with which each of `LOSSES` ends, as far as it is there
     """
-    losses = [last[name] for name in ("train_loss", "val_loss") if name in last]
+    losses = list(last.values())
     newest = max((epoch for epoch, _ in losses), default=0)
     return bool(losses) and not any(math.isfinite(value) for epoch, value in losses if epoch == newest)
 
 
 def _went_non_finite(record: Record) -> bool:
-    ends = {name: s for name, s in record.series.items() if len(s.steps)}
+    ends = {name: s for name in LOSSES if (s := record.series.get(name)) is not None and len(s.steps)}
     last = {name: (int(s.epochs[-1]), float(s.values[-1, 0])) for name, s in ends.items()}
     return "first_non_finite" in record.facts and all_non_finite(last)
