@@ -1,4 +1,4 @@
-"""Every test has a store and a working directory of its own, one thread, and leaves torch as it was."""
+"""Every test has a store and a working directory of its own, and leaves no orders to the next."""
 
 from __future__ import annotations
 

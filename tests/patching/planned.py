@@ -37,6 +37,8 @@ for _ in advisor.watch(range(2), model, optimizer, loss_fn, train=train_loader, 
         for x, y in val_loader:
             loss_fn(model(x), y)
 """
+SGD = "optimizer = torch.optim.SGD(model.parameters(), lr=0.01)"  # lines of it that tests replace
+NET = "model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))"
 
 
 def script(folder: Path, *changes: tuple[str, str], encoding: str = "utf-8", newline: str = "\n") -> Path:

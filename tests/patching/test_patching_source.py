@@ -6,7 +6,6 @@ from pathlib import Path
 
 import libcst as cst
 import pytest
-import torch
 from planned import SCRIPT, planned, script
 
 from advisor.errors import ScriptError
@@ -16,11 +15,6 @@ from advisor.patching.source import Replacement, Source
 from advisor.plan import Plan
 
 PLAN = Plan.of("learning_rate", factor=10.0) + Plan.of("clear_gradients") + Plan.of("batch_norm")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ RULES = load_rules(counts={})  # as the rules themselves say how sure they are
 STEPS = 10  # an epoch
 BY_STEP = {"step_loss", "lr", "grad_norm", "weight_norm", "update_ratio"}
 PHASES: dict[str, Phase] = {"val": "val", "clean_train": "clean_train", "dead": "clean_train"}
+GUESS: dict[str, Json] = {"loss": "cross_entropy", "classes": 10, "chance_score": 0.1}
+FALLING = [2.3, 1.0, 0.5, 0.3]  # a training loss that comes down
 
 
 def made(
