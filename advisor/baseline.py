@@ -95,9 +95,13 @@ def on_fresh_seeds(lab: Laboratory, first: Baseline, seeds: Sequence[int]) -> No
 
 
 def experiments(lab: Laboratory, first: Baseline, seeds: Sequence[int]) -> Baseline:
-    """What whole trainings say of the baseline. It is diagnosed again where a finding asks for what they found."""
+    """What whole trainings say of the baseline. It is diagnosed again where a finding asks for what they found.
+
+    A symptom asks for none: what it would measure is measured under the fault that explains it, and says nothing of the
+    program without that.
+    """
     record, diagnosis = first.run.record, first.diagnosis
-    asked = {probe for finding in (*diagnosis.findings, *diagnosis.notes) for probe in finding.probes}
+    asked = {p for f in (*diagnosis.findings, *diagnosis.notes) if f.explained_by is None for p in f.probes}
     facts = run_experiments(lab, asked, seeds)
     if record is None or not facts:
         return first

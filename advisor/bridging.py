@@ -7,7 +7,7 @@ y)`: what stands between is found by trying the ways that people write; it is us
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from itertools import product
 from typing import Any
 
@@ -60,7 +60,9 @@ def main_output(output: Any) -> Tensor | None:
 
 
 def parts_of(output: Any) -> list[Tensor]:
-    """The tensors with a dimension of a tuple, a list or a dict that a model returned; none of anything else."""
+    """The tensors with a dimension of a tuple, a list, a dict or a dataclass that a model returned; else none."""
+    if is_dataclass(output):
+        output = [getattr(output, part.name, None) for part in fields(output)]
     values = output.values() if isinstance(output, dict) else output if isinstance(output, tuple | list) else ()
     return [value for value in values if isinstance(value, Tensor) and value.dim()]
 
@@ -76,6 +78,7 @@ class Bridge:
     output: Way = SHAPES[0]
     target: Way = SHAPES[0]
     lost: bool = False  # the loss gets something of another shape that none of the ways leads to
+    target_lost: bool = False  # the loss gets more or fewer targets than the batch has, and no way leads there
     _open: tuple[Tensor, Tensor] | None = None  # an output and what became of it, to be compared by value later
 
     def find(self, output: Any, reached: Tensor | None) -> Tensor | None:
@@ -111,6 +114,7 @@ class Bridge:
             if shaped is not None:
                 dtype = target.dtype
                 self.target = lambda t: shaped(t).to(dtype)
+            self.target_lost = shaped is None and given.shape[:1] != target.shape[:1]
 
     def settle(self) -> None:
         """Find the way of what was kept by its values; called once, where waiting for the device is allowed."""
@@ -146,9 +150,9 @@ class Again:
         """What the loss gets of a model's output."""
         return self.bridge.output(output)
 
-    def target(self, target: Tensor) -> Tensor:
-        """What the loss gets of a batch's target."""
-        return self.bridge.target(target)
+    def target(self, target: Tensor) -> Tensor | None:
+        """What the loss gets of a batch's target; None where that is not known."""
+        return None if self.bridge.target_lost else self.bridge.target(target)
 
 
 def _ways() -> Iterator[Way]:

@@ -22,6 +22,38 @@ from advisor.processes import mark
 from advisor.record import LAUNCHER, Layer, RunInfo
 
 
+def optimizers_in(given: Any, within: frozenset[int] = frozenset()) -> list[Any]:
+    """The optimizers whose steps change the parameters: those that were given, or those that a wrapper hands on to.
+
+    A wrapper, such as Lookahead, SAM, Accelerate's or a warm-up of the user's own, need not be an optimizer of torch's,
+    nor have run its `__init__`; then its own steps cannot be heard, and those of what it holds can. One that is sound
+    stands for itself where what it holds has other parameters.
+
+    within: wrappers, by id, in which it was found
+    """
+    within |= {id(given)}
+    held = [one for one in _held(given) if id(one) not in within]
+    if isinstance(given, Iterable) and not isinstance(given, Optimizer) and not held:
+        held = list(given)
+    elif not held or (isinstance(given, Optimizer) and _parameters([given]) != _parameters(held)):
+        return [given]
+    return [found for one in held for found in optimizers_in(one, within)]
+
+
+def _held(wrapper: object) -> list[Optimizer]:
+    """The optimizers among an object's attributes, also in a list."""
+    found: dict[int, Optimizer] = {}
+    for value in getattr(wrapper, "__dict__", {}).values():
+        for one in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(one, Optimizer):
+                found[id(one)] = one
+    return list(found.values())
+
+
+def _parameters(optimizers: Iterable[Optimizer]) -> set[int]:
+    return {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
+
+
 def check_arguments(model: object, optimizers: list[Any], train: object, mode: object) -> None:
     """Raises: AdvisorError, before the training begins."""
     if not isinstance(model, nn.Module):
@@ -32,6 +64,13 @@ def check_arguments(model: object, optimizers: list[Any], train: object, mode: o
         kinds = ", ".join(type(o).__name__ for o in optimizers) or "none"
         raise AdvisorError(
             f"expected a torch.optim.Optimizer or a list of them, found {kinds}", context="advisor.watch"
+        )
+    unready = next((type(o).__name__ for o in optimizers if not hasattr(o, "_optimizer_step_post_hooks")), None)
+    if unready is not None:
+        raise AdvisorError(
+            f"{unready} was never initialised as an optimizer of torch's, so its steps cannot be heard",
+            context="advisor.watch",
+            hint="call super().__init__(params, defaults) in its __init__",
         )
     if next(model.parameters(), None) is None:
         raise AdvisorError(

@@ -142,9 +142,15 @@ def _unvalidated(evidence: Evidence) -> str:
     own = evidence.info.metric  # what the user's loop measures itself
     if evidence.has("val_loss") or evidence.has("val_score") or (own and evidence.has(own)):
         return ""
+    unknown = "no validation was seen, so whether the model generalises cannot be known: "
+    if evidence.has("train_loss") and not evidence.has("loss"):  # val= would not help: there is nothing to compute
+        return (
+            f"{unknown}the loop's loss is no function of torch's, so pass it as loss_fn=advisor.loss(yours) and call "
+            'that, or log what counts: watch.log(val_loss=…) with metric="val_loss"'
+        )
     return (
-        "no validation was seen, so whether the model generalises cannot be known: pass val= to advisor.watch, "
-        "splitting a part off the training data (torch.utils.data.random_split) where there is none"
+        f"{unknown}pass val= to advisor.watch, splitting a part off the training data (torch.utils.data.random_split) "
+        "where there is none"
     )
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
+
+from advisor import taps
+from advisor.losses import made
 
 
 class InertHook:
@@ -28,7 +30,7 @@ class Hook:
         self.function = function
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
-        if not torch.compiler.is_compiling():
+        if not taps.aside():
             self.function(*args, **kwargs)
 
     def __reduce__(self) -> tuple[type[InertHook], tuple[()]]:
@@ -66,11 +68,17 @@ class Hooks:
         self._always: list[Any] = [o.register_step_post_hook(hearer.heard_after_step) for o in optimizers]
         self.loss_fn_is_torchs = is_torchs(loss_fn)
         if isinstance(loss_fn, nn.Module):
-            ended = Hook(hearer.heard_loss_fn_end)
-            self._loss_fn_handles = [
-                loss_fn.register_forward_pre_hook(Hook(hearer.heard_loss_fn_begin)),
-                loss_fn.register_forward_hook(ended, with_kwargs=True, always_call=True),
-            ]
+            self._loss_fn_handles = self._on_loss(loss_fn)
+        for one in made:
+            if one is not loss_fn:
+                self._always += self._on_loss(one)
+
+    def _on_loss(self, loss_fn: nn.Module) -> list[Any]:
+        ended = Hook(self._hearer.heard_loss_fn_end)
+        return [
+            loss_fn.register_forward_pre_hook(Hook(self._hearer.heard_loss_fn_begin)),
+            loss_fn.register_forward_hook(ended, with_kwargs=True, always_call=True),
+        ]
 
     def hear_forwards(self, on: bool) -> None:
         """Hook the model's forward, or take the hook away."""

@@ -47,6 +47,7 @@ class LossInputs(BaseModel):
     target_varies: within one batch; distinct: values among those that were looked at
     most_common:   count of the most frequent value over that of the rarest
     labelled:      the loader gives these targets as whole numbers of an integer type
+    target_first:  it is called as `loss_fn(target, output)`; output and target are here what they are all the same
     enlarged:      shape that output and target of different shapes are broadcast to, where it is larger than both
     """
 
@@ -75,6 +76,7 @@ class LossInputs(BaseModel):
     distinct: int | None = None
     most_common: float | None = None
     labelled: bool = False
+    target_first: bool = False
     enlarged: tuple[int, ...] | None = None
     steps: int = 0
 

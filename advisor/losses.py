@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -34,9 +35,13 @@ class WatchedLoss(nn.Module):
         super().__init__()
         self.function = function
         self.__name__ = getattr(function, "__name__", type(function).__name__)
+        made.add(self)
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         return self.function(*args, **kwargs)
+
+
+made: WeakSet[WatchedLoss] = WeakSet()  # a watched loop hears all of them, so that none has to be named
 
 
 def loss(function: Callable[..., Tensor]) -> WatchedLoss:
@@ -58,6 +63,7 @@ class LossCall:
     output, target: detached, None where unknown
     again: outputs, target -> the same loss on other data, not normalised
     handed: output and target as the loop handed them over, before a plan changed them; None where none did
+    target_first: the loop calls it as `loss_fn(target, output)`
     """
 
     name: str
@@ -66,6 +72,7 @@ class LossCall:
     target: Tensor | None
     again: Callable[[Any, Any], Any]
     handed: tuple[Tensor | None, Tensor | None] | None = None
+    target_first: bool = False
 
     @property
     def handed_output(self) -> Tensor | None:
@@ -91,6 +98,7 @@ class HeardLoss:
     output: what the model gave, target: what it is compared with, as they were handed over (not detached)
     given:  further arguments by name, and the module's settings: reduction, ignore_index, weight …
     inside: it ran within the user's own `loss_fn`
+    target_first: it was called as `loss_fn(target, output)`
     """
 
     name: str
@@ -99,12 +107,13 @@ class HeardLoss:
     given: Mapping[str, Any]
     value: Tensor
     inside: bool
+    target_first: bool = False
 
 
 def heard_loss(
     name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Tensor, *, inside: bool
 ) -> HeardLoss:
-    """A call with its arguments by name; a symmetric loss may have got its two sides in either order."""
+    """A call with its arguments by name."""
     name, function, args, kwargs = as_computed(name, function, args, kwargs)
     given: dict[str, Any] = {}
     if isinstance(function, nn.Module):
@@ -114,13 +123,20 @@ def heard_loss(
     output = args[0] if args else kwargs.get("input")
     target = args[1] if len(args) > 1 else kwargs.get("target")
     output, target = (one if isinstance(one, Tensor) else None for one in (output, target))
-    if output is not None and target is not None and target.requires_grad and not output.requires_grad:
+    turned = _target_first(output, target)
+    if turned:
         output, target = target, output
-    return HeardLoss(name, output, target, given, value, inside)
+    return HeardLoss(name, output, target, given, value, inside, turned)
 
 
-def loss_call(name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Any) -> LossCall | None:
-    """Normalise a call; None where its value is no tensor."""
+def loss_call(
+    name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Any, *, target_first: str | None = None
+) -> LossCall | None:
+    """Normalise a call; None where its value is no tensor.
+
+    target_first: the loss function that the training loop was seen to call as `loss_fn(target, output)`. A distance is
+    the same either way round, a score is not; where there are gradients they tell, and in validation there are none.
+    """
     if not isinstance(value, Tensor):
         return None
     handed = None
@@ -130,10 +146,14 @@ def loss_call(name: str, function: Callable[..., Any], args: Any, kwargs: Any, v
     name, computed, seen, named = as_computed(name, function, args, kwargs)
     output = seen[0] if seen else named.get("input")
     target = seen[1] if len(seen) > 1 else named.get("target")
+    turned = _target_first(output, target) or (target_first == name and not value.requires_grad)
+    if turned:
+        output, target = target, output
+        handed = handed and (handed[1], handed[0])
     tensors = isinstance(output, Tensor), isinstance(target, Tensor)
     reduction = named.get("reduction") or getattr(computed, "reduction", None)
     rest = {key: v for key, v in kwargs.items() if key not in ("input", "target")}
-    again = ComputedAgain(function, args[2:], rest, reduction)
+    again = ComputedAgain(function, args[2:], rest, reduction, target_first=turned)
     if tensors[0] and any(_of_the_batch(value, output) for value in (*args[2:], *rest.values())):
         again.forget()
     return LossCall(
@@ -143,6 +163,7 @@ def loss_call(name: str, function: Callable[..., Any], args: Any, kwargs: Any, v
         target.detach() if tensors[1] else None,
         again,
         handed,
+        turned,
     )
 
 
@@ -153,8 +174,16 @@ class ComputedAgain:
     collection of garbage.
     """
 
-    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any], reduction: Any) -> None:
-        self.reduction = reduction
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: Any,
+        kwargs: Mapping[str, Any],
+        reduction: Any,
+        *,
+        target_first: bool = False,
+    ) -> None:
+        self.reduction, self._target_first = reduction, target_first
         self.known = True  # False where further arguments belong to this batch, such as a mask
         self._function, self._args, self._kwargs = function, args, kwargs
 
@@ -165,16 +194,30 @@ class ComputedAgain:
     def __call__(self, outputs: Any, targets: Any) -> Any:
         if not self.known:
             return None
+        two = (targets, outputs) if self._target_first else (outputs, targets)
         if isinstance(self._function, ChangedLoss):  # a plan may change the reduction in training only
-            *_, now = self._function.arguments((outputs, targets, *self._args), self._kwargs)
+            *_, now = self._function.arguments((*two, *self._args), self._kwargs)
             self.reduction = now.get("reduction")
-        return self._function(outputs, targets, *self._args, **self._kwargs)
+        return self._function(*two, *self._args, **self._kwargs)
+
+
+def _target_first(output: Any, target: Any) -> bool:
+    """Whether what stands second was computed by what is trained, and what stands first was not."""
+    tensors = isinstance(output, Tensor) and isinstance(target, Tensor)
+    return tensors and target.requires_grad and not output.requires_grad
 
 
 def _of_the_batch(value: Any, output: Tensor) -> bool:
-    """Whether an argument has a row for each sample. A vector as long as there are classes holds their weights."""
+    """Whether an argument has a row for each sample. A vector as long as there are classes holds their weights.
+
+    Weights are fractions; several whole numbers are lengths or indices.
+    """
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(one, int) for one in value)
     if not isinstance(value, Tensor) or not value.dim() or not output.dim():
         return False
+    if not value.is_floating_point():
+        return True
     return len(value) == len(output) and tuple(value.shape) != tuple(output.shape[1:2])
 
 

@@ -18,10 +18,11 @@ from torch.utils.data import DataLoader
 
 from advisor import taps
 from advisor.capture import Capture, current_autocast
+from advisor.forwards import Forwards
 from advisor.hooks import Hooks, is_torchs
 from advisor.instruments import Instruments, Live
 from advisor.loss_changes import LossChange
-from advisor.losses import LossCall, heard_loss, loss_call
+from advisor.losses import LossCall, heard_loss
 from advisor.roles import Roles, samples_in
 from advisor.sampling import EPOCHS_READ, Sampling
 from advisor.training_losses import MOST_PENDING, TrainingLosses
@@ -42,8 +43,7 @@ class Observer:
         loss_changes: Sequence[LossChange] = (),
     ) -> None:
         self.live = live
-        self.sampling = Sampling()
-        self.capture = Capture()
+        self.sampling, self.capture = Sampling(), Capture()
         self.steps = 0  # rounds of optimizer steps that are done
         self.exhausted = False  # a loader ran to its end since the epoch began
         self.tell = Instruments(live).tell
@@ -57,7 +57,7 @@ class Observer:
         self._next = 2  # the next one that is
         self._plain = False  # nothing but counting is to be done after a step
         self._pending: deque[tuple[str, Callable[..., Any], Any, Any, Any]] = deque(maxlen=MOST_PENDING)
-        self._forward: tuple[Any, Any, Any] | None = None
+        self._forwards = Forwards()
         self.losses = TrainingLosses(live)
         self.validations = Validations(live, self._roles, self.losses, self.tell, self.paused)
         self._stepped: set[int] = set()
@@ -81,15 +81,14 @@ class Observer:
 
     def end_epoch(self) -> None:
         """Settle what is open."""
-        self.validations.judge()
+        self.validations.end_epoch()
         self._roles.ends()
-        seconds = self.live.seconds
-        seconds["data"], seconds["forward"] = self._data_seconds, self._forward_seconds
-        seconds["backward"], seconds["step"] = self._backward_seconds, self._step_seconds
+        taken = self._data_seconds, self._forward_seconds, self._backward_seconds, self._step_seconds
+        self.live.seconds |= zip(("data", "forward", "backward", "step"), taken, strict=True)
         self._backward_seconds = self._forward_seconds = self._step_seconds = self._data_seconds = 0.0
         if self._first_epoch:  # what a training forward gets is known now; validation asks again by its loader
-            self._first_epoch = False
-            self._captured(False)
+            self._first_epoch = self._capturing = False
+            self._hooks.hear_forwards(False)
             if self._hooks.loss_fn_is_torchs and self._inner_name in taps.LOSSES:
                 self._hooks.leave_loss_fn()
                 self.losses.named = self._inner_name
@@ -98,7 +97,7 @@ class Observer:
 
     def detach(self) -> None:
         self._hooks.remove()
-        self._pending, self._forward = deque(), None
+        self._pending, self._forwards = deque(), Forwards()
         self.validations.forget()
         self._roles.ends()
 
@@ -154,7 +153,7 @@ class Observer:
                 if isinstance(value, Tensor) and value.requires_grad:
                     self._pending.append((name, function, args, kwargs, value))
             elif self.validating():
-                self.validations.loss(loss_call(name, function, args, kwargs, value))
+                self.validations.loss(self.losses.of_validation(name, function, args, kwargs, value))
         except Exception as error:  # noqa: BLE001  the fence
             self.live.recorder.problem("loss", error)
 
@@ -169,6 +168,7 @@ class Observer:
             if not value.dim() and (kwargs.get("reduction") or getattr(function, "reduction", "mean")) == "mean":
                 self.losses.keep(value.detach())
                 if self._first_epoch:
+                    self._forwards.clear()
                     self._captured(self.capture.skip())
                 self._mark = ended
                 return
@@ -184,14 +184,13 @@ class Observer:
             return
         if self.validating():
             self._read("val_inputs", (args, kwargs))
-            self.validations.forward(output)
+            self.validations.forward(output, args, kwargs)
         elif torch.is_grad_enabled():
-            self._forward = (args, kwargs, output)
-            self._read("train_inputs", (args, kwargs))
+            self._forwards.heard(args, kwargs, output)
+            self.validations.trained(args, kwargs)
 
     def heard_loss_fn_begin(self, *_: Any) -> None:
-        self._inside += 1
-        self._inner_name = None
+        self._inside, self._inner_name = self._inside + 1, None
 
     def heard_loss_fn_end(self, module: nn.Module, args: Any, kwargs: Any, value: Any) -> None:
         self._inside = max(0, self._inside - 1)
@@ -255,14 +254,14 @@ class Observer:
 
     def _training_loss(self, root: Tensor) -> None:
         pending, self._pending = self._pending, deque(maxlen=MOST_PENDING)
-        forward, self._forward = self._forward, None
+        forwards, self._forwards = self._forwards, Forwards()
         if self._roles.trains() and self.live.train is None:
             self.live.train = self._roles.loader
         began = thread_time()
-        call = self.losses.of_backward(pending, root, forward[2] if forward else None, self._roles)
+        call = self.losses.of_backward(pending, root, forwards.last_output, self._roles)
         self.losses.keep(call.value)
         if self._first_epoch:
-            self._capture(forward, call)
+            self._capture(forwards.of(call, pending, root), call)
         if self.close:
             self.tell("step_loss", call)
             self.tell("after_backward", root)
@@ -284,17 +283,18 @@ class Observer:
             self._mark += perf_counter() - began
 
     def _capture(self, forward: Any, call: LossCall) -> None:
-        if forward is None or not self._capturing:
-            self._captured(self.capture.skip())
-            return
-        if not self.capture.batches:
+        if forward is not None:  # read now, and not when it was called: others may not have reached the loss
+            self._read("train_inputs", forward[:2])
+        wanted = forward is not None and self._capturing
+        if wanted and not self.capture.batches:
             self.capture.autocast = current_autocast(self.live.device.type)
             output = self.losses.bridge.find(forward[2], call.handed_output)
-            self.losses.bridge.learn(output, call.handed_output, self._roles.target_for(output), call.handed_target)
-        self._captured(self.capture.offer(forward[0], forward[1], call.handed_target))
+            self.losses.bridge.learn(output, call.handed_output, self._roles.second(), call.handed_target)
+        kept = self.capture.offer(forward[0], forward[1], call.handed_target) if wanted else self.capture.skip()
+        self._captured(kept)
 
     def _captured(self, more: bool) -> None:
-        """Hook the coming forward where its batch is wanted."""
+        """Hook the coming forward where its batch is wanted; in the first epoch of a loop without loaders, each."""
         if more is not self._capturing:
             self._capturing = more
-            self._hooks.hear_forwards(more)
+            self._hooks.hear_forwards(more or (self._first_epoch and self._roles.loader is None))

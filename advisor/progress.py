@@ -69,6 +69,17 @@ def end(values: Values) -> float:
     return float(values[-LAST:].mean())
 
 
+def after(values: Values) -> float:
+    """What a loss came to: the mean of its last few values, and no more than the last of them.
+
+    In a short run that still falls, those before the last are the way down, and no loss of what was learned.
+
+    >>> after(np.array([4.0, 3.0, 2.0, 1.0])), after(np.array([1.0, 4.0, 2.0, 3.0]))
+    (1.0, 3.0)
+    """
+    return min(end(values), float(values[-1]))
+
+
 def pace(start: float, values: Values) -> float:
     """Speed of a falling loss in the last quarter, over its mean speed since the start.
 

@@ -64,13 +64,16 @@ class Roles:
             return self.loader is None or self._shared or not self._val_given
         return self.loader is not None and not self._model.training and begun
 
+    def second(self, batch: Any = None) -> Tensor | None:
+        """The second element of a batch, where most data sets keep the target."""
+        batch = self.batch if batch is None else batch
+        target = batch[1] if isinstance(batch, tuple | list) and len(batch) > 1 else None
+        return target if isinstance(target, Tensor) and target.dim() > 0 else None
+
     def target_for(self, output: Tensor | None, batch: Any = None) -> Tensor | None:
         """The second element of a batch where it can be the target of an output."""
-        batch = self.batch if batch is None else batch
-        if output is None or not isinstance(batch, tuple | list) or len(batch) < 2:
-            return None
-        target = batch[1]
-        fits = isinstance(target, Tensor) and target.dim() > 0 and target.shape[0] == output.shape[0]
+        target = self.second(batch)
+        fits = output is not None and target is not None and output.shape[:1] == target.shape[:1]
         return target if fits else None
 
 

@@ -17,6 +17,8 @@ from advisor.strategies import Screened
 from advisor.verdict import judge
 
 if TYPE_CHECKING:
+    from advisor.diagnosis import Diagnosis
+    from advisor.finding import Finding
     from advisor.trial import Job
 
 EARLIEST = 0.25  # of a run, before which no screening is stopped: what regularises begins slowly
@@ -42,10 +44,12 @@ class Screening:
 
     screened: everything, for the strategy;  tried: what gained anything
     noise:    standard deviation of what is kept over its seeds
+    leading:  the finding whose fault lies in the wiring or the data, where one leads: its first remedy is run to its
+              end whatever the score says, since a second fault can hide all that the repair of the first is worth
     """
 
-    def __init__(self, lab: Laboratory, kept: Plan, *, seeds: int) -> None:
-        self._lab, self._kept, self._seeds = lab, kept, seeds
+    def __init__(self, lab: Laboratory, kept: Plan, *, seeds: int, leading: Finding | None = None) -> None:
+        self._lab, self._kept, self._seeds, self._leading = lab, kept, seeds, leading
         self.noise = lab.noise(kept)
         self.tried: list[Tried] = []
         self.screened: list[Screened] = []
@@ -86,11 +90,13 @@ class Screening:
             verdict = Verdict(kind="no_effect", seeds=(SCREEN,), baseline=(), plan=(), gain=0.0, reason=why)
             shown = shown.model_copy(update={"scores": (), "note": why})
             lab.ledger.advise(f"{change} cannot be applied here: {why}")
-        hopeful = verdict.gain > 0 and verdict.kind not in ("failed", "no_effect")
+        counts = verdict.kind not in ("failed", "no_effect")
+        hopeful = counts and verdict.gain > 0
         promising = hopeful and self._promising(verdict)
-        whole = promising and not run.pruned and not run.broken
+        whole = (promising or (counts and self._answers(change))) and not run.pruned and not run.broken
         said = (lab.diagnosis(run), lab.evidence(run)) if whole else (None, None)
-        self.screened.append(Screened(change, verdict.gain, promising, *said))
+        cured = whole and not promising and self._is_gone(said[0])
+        self.screened.append(Screened(change, verdict.gain, promising, cured, *said))
         if hopeful:
             healthy = said[0] is not None and said[0].status == "healthy"
             self.tried.append(Tried(trial.number, change, verdict.gain, promising, healthy))
@@ -99,13 +105,27 @@ class Screening:
     def _rival(self, change: Plan) -> Rival | None:
         """What the screening has to keep up with: the best run so far.
 
-        None for a change of the length: halfway through a longer run is no place to compare.
+        None for a change of the length: halfway through a longer run is no place to compare. None for what answers the
+        leading finding either.
         """
+        if self._answers(change):
+            return None
         parts = {part for step in change.steps for part in load_remedies()[step.remedy].changes}
         if "epochs" in parts:
             return None
         since = LATER if "schedule" in parts else EARLIEST
         return self._lab.rival(self._leader(), SCREEN, self.noise, since=since)
+
+    def _answers(self, change: Plan) -> bool:
+        """Whether a change is the first remedy of the leading finding, alone."""
+        first = self._leading.remedies[:1] if self._leading is not None else ()
+        return tuple(step.remedy for step in change.steps) == first
+
+    def _is_gone(self, diagnosis: Diagnosis | None) -> bool:
+        """Whether the leading finding is not made again."""
+        if self._leading is None or diagnosis is None:
+            return False
+        return all(finding.rule != self._leading.rule for finding in diagnosis.findings)
 
     def _leader(self) -> Plan:
         """The best plan that has run to its end on the screening seed: what is kept, or a change on top of it."""

@@ -14,6 +14,7 @@ from advisor.confirming import MOST_LOOKS, confirm, price, seeds_of
 from advisor.diagnosis import Diagnosis
 from advisor.events import Accepted, Diagnosed
 from advisor.evidence import Evidence
+from advisor.finding import Finding
 from advisor.laboratory import SCREEN, Laboratory
 from advisor.metric import GAP
 from advisor.plan import Plan
@@ -58,7 +59,7 @@ class _Stage:
 
     def __init__(self, lab: Laboratory, setting: Setting, strategy: str, *, seeds: int) -> None:
         self._lab, self._kept, self._seeds = lab, setting.kept, seeds
-        self._screening = Screening(lab, setting.kept, seeds=seeds)
+        self._screening = Screening(lab, setting.kept, seeds=seeds, leading=_repaired(lab, setting.diagnosis))
         self._too_dear: set[str] = set()  # changes that were advised instead of tried
         self._confirmed: list[Plan] = []
         self._exhausted = False
@@ -168,8 +169,7 @@ class _Stage:
         top = self._setting.diagnosis.top
         if top is None:
             return None
-        rule = self._lab.rules.get(top.rule)
-        repaired = rule is not None and rule.kind in REPAIRED
+        repaired = _repaired(self._lab, self._setting.diagnosis) is not None
         for tried in sorted(self._open(), key=self._worth, reverse=True):
             answers = any(step.remedy in top.remedies for step in tried.change.steps)
             clear = tried.promising and tried.gain > CLEARLY * self._screening.noise
@@ -214,6 +214,12 @@ class _Stage:
 
     def _fits(self, cost: float) -> bool:
         return self._lab.budget.allows(cost, jobs=self._lab.jobs)
+
+
+def _repaired(lab: Laboratory, diagnosis: Diagnosis) -> Finding | None:
+    """The leading finding where it is of a fault that a remedy takes away; None where others make up for it as well."""
+    rule = lab.rules.get(diagnosis.top.rule) if diagnosis.top is not None else None
+    return diagnosis.top if rule is not None and rule.kind in REPAIRED else None
 
 
 def _diagnose_again(lab: Laboratory, kept: Plan) -> tuple[Diagnosis, Evidence] | None:

@@ -1,6 +1,7 @@
 """While a watched loop runs: torch's loss functions, `Tensor.backward` and `DataLoader.__iter__` tell who listens.
 
-Installed by the first listener, restored by the last one, on every way out. In compiled regions the taps step aside.
+Installed by the first listener, restored by the last one, on every way out. In compiled regions and in
+`torch.func`'s transformations the taps step aside.
 """
 
 from __future__ import annotations
@@ -70,8 +71,17 @@ class Listener(Protocol):
 HEARD = "_advisor_heard"  # among the globals of torch.nn.functional, while there are listeners
 TRACED = (FakeTensor, FunctionalTensor)  # what a compiler sends through the functions that it has captured
 _is_compiling = torch.compiler.is_compiling
+_transformation = getattr(torch._C._functorch, "peek_interpreter_stack", lambda: None)  # no public name tells it
 _listeners: list[Listener] = []
 _originals: dict[str, Any] = {}
+
+
+def aside() -> bool:
+    """Whether what runs now has no values to look at: a compiler reads it, or `torch.func` maps or differentiates it.
+
+    A tensor that leaves a transformation cannot be used, not even detached.
+    """
+    return _is_compiling() or _transformation() is not None
 
 
 def listen(listener: Listener) -> None:
@@ -122,7 +132,7 @@ def _heard(name: str, args: Any, kwargs: Any) -> Any:
         if listener.loss_changes:
             original = ChangedLoss(name, original, listener.loss_changes, _original)
     value = original(*args, **kwargs)
-    if not _is_compiling() and not isinstance(value, TRACED):
+    if not aside() and not isinstance(value, TRACED):
         for listener in _listeners:
             listener.heard_loss(name, original, args, kwargs, value)
     return value

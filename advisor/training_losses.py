@@ -22,6 +22,7 @@ class TrainingLosses:
 
     bridge: what the loop does between its model and its loss
     named: the function of torch's that the loop's `loss_fn` calls, once it is known
+    target_first: the loss function, if any, that the loop calls as `loss_fn(target, output)`
     main: name and shape (without the batch) of the loss that is compared, where a step adds up several; else None
     """
 
@@ -29,6 +30,7 @@ class TrainingLosses:
         self.again: Again | None = None
         self.bridge = Bridge()
         self.named: str | None = None
+        self.target_first: str | None = None
         self.main: tuple[str, tuple[int, ...]] | None = None
         self._masks: set[str] = set()  # losses of the loop's own whose targets are zeros and ones
         self._live = live
@@ -62,6 +64,7 @@ class TrainingLosses:
             first = LossCall("", root.detach(), predicted, roles.target_for(predicted), _unknown)
         else:
             self.again = Again(first.again, self.bridge)
+            self.target_first = first.name if first.target_first else None
             self.learn(first)
         value = calls[0].value if len(calls) == 1 else root.detach().float().mean()
         return LossCall(first.name, value, first.output, first.target, first.again, first.handed)
@@ -73,13 +76,20 @@ class TrainingLosses:
         own = given is not None and target is not None and given.data_ptr() == target.data_ptr()
         return call.name == self.named, own, call.name not in NO_SCORE
 
+    def of_validation(self, *call: Any) -> LossCall | None:
+        """A call of a loss function (name, function, args, kwargs, value) where no gradients tell its sides apart."""
+        return loss_call(*call, target_first=self.target_first)
+
     def without_backward(self, pending: Sequence[Any]) -> None:
         """An optimizer stepped without `Tensor.backward`: the last loss that was computed is the step's."""
-        call = loss_call(*pending[-1])
-        if call is not None:
-            self.again = self.again or Again(call.again, self.bridge)
-            self.learn(call)
-            self.keep(call.value)
+        try:
+            call = loss_call(*pending[-1])
+            if call is not None:
+                self.again = self.again or Again(call.again, self.bridge)
+                self.learn(call)
+                self.keep(call.value)
+        except Exception as error:  # noqa: BLE001  the fence
+            self._live.recorder.problem("loss", error)
 
     def learn(self, call: LossCall) -> None:
         """The first call says what kind of problem this is.

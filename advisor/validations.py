@@ -10,6 +10,7 @@ import torch
 
 from advisor.bridging import main_output
 from advisor.capture import evaluated
+from advisor.evaluated import Evaluated
 from advisor.instruments import Live
 from advisor.losses import LossCall
 from advisor.roles import Roles
@@ -17,7 +18,7 @@ from advisor.training_losses import TrainingLosses, kind
 
 
 class Validations:
-    """happened: in the epoch under way, by the user's loop."""
+    """happened: in the epoch under way, by the user's loop; evaluated: what a loop without loaders evaluates."""
 
     def __init__(
         self,
@@ -28,29 +29,48 @@ class Validations:
         paused: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self.happened = False
+        self.evaluated = Evaluated(live)
         self._live, self._roles, self._losses, self._tell, self._paused = live, roles, losses, tell, paused
         self._unjudged: tuple[Any, Any, bool] | None = None  # (output, batch, mode) of a forward without a loss yet
+        self._called = self._answered = False  # the model is called in training; it was, for this validation batch
 
-    def forward(self, output: Any) -> None:
+    def trained(self, args: Any, kwargs: Any) -> None:
+        """The model is trained on these."""
+        self._called = True
+        if self._roles.loader is None:
+            self.evaluated.forward(args, kwargs, training=True)
+
+    def forward(self, output: Any, args: Any, kwargs: Any) -> None:
         """The model answered in validation; whether the loop computes a loss of it shows later."""
         self.judge()
+        if self._roles.loader is None:
+            self.evaluated.forward(args, kwargs, training=False)
         self._unjudged = (output, self._roles.batch, self._live.model.training)
+        self._answered = True
 
     def loss(self, call: LossCall | None, *, training: bool | None = None) -> None:
         """The loop computed a loss of it; `training`: the mode of its forward pass, where that is over."""
         self._unjudged = None
-        self._live.validated_in_train = self._live.model.training if training is None else training
+        other = self._called and not self._answered and self._roles.loader is not None  # a copy: averaged weights, say
+        mode = None if other else self._live.model.training
+        self._live.validated_in_train = mode if training is None else training
         main = self._losses.main
         if call is not None and main in (None, kind(call)) and self._roles.validates():
+            if self._roles.loader is None and self.evaluated.of_training(call.size):
+                return
             self.happened = True
             if self._live.val is None and self._roles.role == "val":
                 self._live.val = self._roles.loader
             self._losses.learn(call)
             self._tell("validation", call)
 
+    def end_epoch(self) -> None:
+        self.judge()
+        self.evaluated.end_epoch()
+
     def judge(self) -> None:
         """The forward is over and its loop computed no loss: the batch's own target serves."""
-        unjudged, self._unjudged = self._unjudged, None
+        unjudged, self._unjudged, self._answered = self._unjudged, None, False
         if unjudged is None or self._losses.again is None:
             return
         output, batch, training = unjudged

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from advisor import assignment, ending, ranks, taps, tracing
 from advisor.config import load_config, rules_in_force
-from advisor.describing import check_arguments, describe, layer_info
+from advisor.describing import check_arguments, describe, layer_info, optimizers_in
 from advisor.diagnosis import Diagnosis, diagnose
 from advisor.epochs import Epochs
 from advisor.errors import AdvisorError
@@ -56,7 +56,7 @@ def watch(
             ...  # the loop as it was
 
     iterable:  epochs, or steps; may be endless
-    optimizer: one, or a list of them
+    optimizer: one, or a list of them, also in a wrapper of your own
     loss_fn:   torch's loss functions are seen without it; give a loss of your own, as a module or by `advisor.loss`
     train:     the training loader; found by watching where absent
     val:       the validation loader; where the loop never validates, `watch` evaluates on it itself
@@ -67,7 +67,7 @@ def watch(
 
     Raises: AdvisorError before the first epoch, for arguments that cannot be used; never once the training runs.
     """
-    optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
+    optimizers = optimizers_in(optimizer)
     check_arguments(model, optimizers, train, mode)
     given = as_plan(plan)
     check_plan(given, str(plan) if isinstance(plan, str | Path) else "plan=")

@@ -44,7 +44,7 @@ from typing import Annotated
 import numpy as np
 
 from advisor import Convention, Evidence, Finding, Measured, Number, rule
-from advisor.progress import end, skill
+from advisor.progress import after, skill
 
 RECURRENT = ("RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell")
 
@@ -99,16 +99,18 @@ def exploding_gradients(
         return _at_the_start(run, begun, at_first, wrong, error)
     train = run.curve("train_loss").values
     best = float(np.nanmin(train)) if np.isfinite(train).any() else 0.0
-    lift = end(train) / best - 1.0 if best > 0 and np.isfinite(end(train)) else np.inf
+    lift = after(train) / best - 1.0 if best > 0 and np.isfinite(after(train)) else np.inf
     if second < factor or not wrong > error or lift < rise:
         return None
     lost = (
-        f"the loss rose from {best:.3g} to {end(train):.3g}" if np.isfinite(lift) else "the loss is no number any more"
+        f"the loss rose from {best:.3g} to {after(train):.3g}"
+        if np.isfinite(lift)
+        else "the loss is no number any more"
     )
     worst = int(ratios.argmax())
     return Finding(
-        message=f"The gradient explodes now and then: in epoch {peak.at[worst]} one was {ratios[worst]:.1f} times the "
-        f"usual length at an ordinary loss, in another {second:.1f} times{_where(run)}; {lost}.",
+        message=f"The gradient explodes now and then: in epoch {peak.at[worst]} one was {ratios[worst]:.3g} times the "
+        f"usual length at an ordinary loss, in another {second:.3g} times{_where(run)}; {lost}.",
         numbers=(
             Number(text=f"longest over median gradient {second:.1f} in two epochs", value=second, threshold=factor),
             Number(text=f"{wrong:.0%} of the way from a perfect fit to guessing", value=wrong, threshold=error),

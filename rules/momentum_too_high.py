@@ -39,7 +39,7 @@ from typing import Annotated
 import numpy as np
 
 from advisor import Convention, Evidence, Finding, Measured, Number, rule
-from advisor.progress import end, is_finite, skill
+from advisor.progress import after, is_finite, skill
 from advisor.record import Json
 
 FEWEST = 4  # epochs: three steps from one to the next
@@ -77,12 +77,13 @@ def momentum_too_high(
     if steps < memory or len(losses) < FEWEST or not is_finite(losses):
         return None
     rises, wrong = _rises(run), 1.0 - skill(run)
-    lift = end(losses.values) / max(float(losses.values.min()), 1e-30)
+    ended, best = after(losses.values), float(losses.values.min())
+    lift = ended / max(best, 1e-30)
     if not wrong > error or (rises < often and lift < above):
         return None
     return Finding(
         message=f"The momentum of {momentum:g} is too high: it adds up about {steps:.0f} steps, the loss rose in "
-        f"{rises:.0%} of the epochs, and ended at {end(losses.values):.3g} after a best of {losses.values.min():.3g}.",
+        f"{rises:.0%} of the epochs, and ended at {ended:.3g} after a best of {best:.3g}.",
         numbers=(
             Number(text=f"about {steps:.0f} steps are added up", value=steps, threshold=memory),
             Number(text=f"rises in {rises:.0%} of the epochs", value=rises, threshold=often),

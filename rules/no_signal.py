@@ -9,7 +9,9 @@ above it. For classes, the mean recall must be at chance too, so that rare class
 A model that has only begun to learn by heart, its training score above guessing by more than standard errors, is enough
 where a plain reference (nearest neighbours, kernel ridge regression) predicts captured training samples from each other
 no better than guessing either: neither finds a rule. A model that fits nothing at all is left to other rules: there
-everything between the data and the loss may be the reason.
+everything between the data and the loss may be the reason, unless the inputs hold nothing: each feature that the model
+is given has the same value for every sample. Where the reference does predict the training samples from each other,
+their labels belong to them, and the fault is one of validation: see `train_val_mismatch`.
 
 ## Why it hurts
 
@@ -44,9 +46,10 @@ from advisor.progress import end, is_finite, share_error, skill, smooth
 @rule(
     kind="data",
     needs=["clean_train_score", "val_score", "chance_score"],
-    optional=["val_balanced_accuracy", "classes", "val_samples", "clean_train_samples", "probe.reference"],
+    optional=["val_balanced_accuracy", "classes", "val_samples", "clean_train_samples", "probe.reference", "inputs"],
     explains=[
         "data_scarcity",
+        "dead_units",
         "label_noise",
         "learning_rate_too_low",
         "overfitting",
@@ -64,6 +67,7 @@ def no_signal(
         float,
         Convention("of the way to perfect, in any epoch: like inputs are mistaken alike, so that luck comes in lumps"),
     ] = 0.15,
+    follows: Annotated[float, Convention("of the way from guessing, by the reference: the labels follow")] = 0.5,
     epochs: Annotated[int, Convention("epochs: fewer may end before anything general is learnt")] = 3,
 ) -> Finding | None:
     val = run.curve("val_score")
@@ -72,7 +76,10 @@ def no_signal(
         return None
     chance = run.number("chance_score")
     blind = math.nan if reached > learnt else _blind(run, chance, clear)
-    if not reached > learnt and math.isnan(blind):
+    constant = not reached > learnt and _constant(run)
+    if not reached > learnt and math.isnan(blind) and not constant:
+        return None
+    if _reference_skill(run, chance) > follows:
         return None
     samples = run.number("val_samples") if run.has("val_samples") else math.inf
     regression = run.info.task == "regression"
@@ -91,6 +98,15 @@ def no_signal(
             return None
     train = run.curve("clean_train_score").last
     name = "R²" if regression else "accuracy"
+    if constant:
+        return Finding(
+            message=f"There is no signal: all inputs are the same, each of the {run.entry('inputs', 'features'):.0f} "
+            f"features for every sample, and validation {name} is {last:.3f} where guessing has {chance:.3f}.",
+            numbers=(Number(text=f"validation {name} {last:.3f}", value=last, threshold=chance + clear * error),),
+            confidence=0.95,
+            first_step="Look at what the inputs are just before the model: something on the way there overwrites them.",
+            since=0,
+        )
     reference = "" if math.isnan(blind) else f", and a plain reference reaches {blind:.3f}"
     return Finding(
         message=f"There is no signal: training {name} is {train:.3f}, and validation {name} is {last:.3f}, "
@@ -110,6 +126,22 @@ def no_signal(
 def _error(run: Evidence, chance: float, samples: float) -> float:
     """Standard error of the score of guessing; of R² two per cent: so little of the variance is nothing."""
     return 0.02 if run.info.task == "regression" else share_error(chance, samples)
+
+
+def _reference_skill(run: Evidence, chance: float) -> float:
+    """How far the reference is from guessing to perfect on training samples; 0 where it was not asked."""
+    if not run.has("probe.reference"):
+        return 0.0
+    guess = run.entry("probe.reference", "chance", chance)
+    return (run.entry("probe.reference", "score") - guess) / (1 - guess) if guess < 1 else 0.0
+
+
+def _constant(run: Evidence) -> bool:
+    """Whether no feature of the inputs varies, in training and in validation."""
+    if not run.has("inputs"):
+        return False
+    inputs = run.table("inputs")
+    return inputs.get("typical_shift") is None and inputs.get("spread") is None and inputs.get("shift") == 0
 
 
 def _blind(run: Evidence, chance: float, clear: float) -> float:

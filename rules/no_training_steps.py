@@ -5,6 +5,8 @@
 Fires where training losses were seen, the parameters are what they were at the beginning, and either no optimizer that
 was handed to `watch` ever stepped, or it stepped and there was neither a backward pass nor a gradient.
 
+Also where weights move, and of more than three in four losses no gradient was ever asked: only some batches train.
+
 ## Why it hurts
 
 Everything else looks like training: batches, losses, epochs. The model stays as it was initialised.
@@ -36,6 +38,7 @@ from advisor import Convention, Evidence, Finding, Number, rule
 @rule(
     kind="wiring",
     needs=["loop"],
+    optional=["losses_used"],
     explains=[
         "optimisation",
         "signal",
@@ -50,8 +53,12 @@ def no_training_steps(
     run: Evidence,
     *,
     fewest: Annotated[int, Convention("losses: a loop may add up some of them before its first step")] = 16,
+    wasted: Annotated[float, Convention("three in four: a loop may compute a loss or two more, to show them")] = 0.75,
 ) -> Finding | None:
     loop = run.table("loop")
+    some = _some_train(run, fewest, wasted)
+    if some is not None:
+        return some
     losses = loop.get("losses")
     if loop.get("moved") is not False:
         return None
@@ -74,3 +81,21 @@ def no_training_steps(
             since=0,
         )
     return None
+
+
+def _some_train(run: Evidence, fewest: int, wasted: float) -> Finding | None:
+    """Most losses have no backward pass: it stands outside of the loop over the batches."""
+    if not run.has("losses_used"):
+        return None
+    computed, used = (run.entry("losses_used", name) for name in ("computed", "used"))
+    if computed < fewest or not used or not 1 - used / computed > wasted:
+        return None
+    left = 1 - used / computed
+    return Finding(
+        message=f"Most batches are computed for nothing: of {computed:.0f} training losses in sampled steps {used:.0f} "
+        "had a backward pass, and nothing is learnt from the others.",
+        numbers=(Number(text=f"{left:.0%} of losses unused", value=left, threshold=wasted),),
+        confidence=0.9,
+        first_step="Indent loss.backward() and optimizer.step(), so that they run for each batch.",
+        since=0,
+    )

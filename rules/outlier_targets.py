@@ -41,6 +41,7 @@ from advisor import Convention, Evidence, Finding, Number, rule
     needs=["targets", "loss", "typical_residual"],
     remedies=["robust_loss"],
     explains=[
+        "data_scarcity",
         "exploding_gradients",
         "excessive_clipping",
         "learning_rate_too_high",

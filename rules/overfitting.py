@@ -74,6 +74,7 @@ class Turn:
         "step_loss",
         "val_score",
         "clean_train_score",
+        "chance_score",
         "val_samples",
         "clean_train_samples",
         "best_weights_epoch",
@@ -121,10 +122,11 @@ def overfitting(
     if count <= patience or not is_finite(train, val):
         return None
     loss = _turn(val.values[:count])
-    if val.values[:count].min() > initial_loss(run) or train.values[:count].argmin() < loss.best:
+    least, first = float(val.values[:count].min()), initial_loss(run)
+    learned = least <= first or (least <= first * (1.0 + rise) and _above_guessing(run, count, clear))
+    if not learned or train.values[:count].argmin() < loss.best:
         return None  # validation never was good; or training itself got worse: not a matter of fit
     scored = _scores(run, count)
-    least = float(val.values[:count].min())
     lift = loss.worse / least if least > 0 else 0.0
     loss_rose = lift > rise and loss.worse > clear * loss.noise and count - 1 - loss.best >= patience
     if scored is None:
@@ -163,6 +165,18 @@ def _counted(run: Evidence, epochs: int) -> int:
     if run.has("best_weights_epoch"):
         return min(epochs, int(run.number("best_weights_epoch")) + 1)
     return epochs
+
+
+def _above_guessing(run: Evidence, count: int, clear: float) -> bool:
+    """Whether validation's share of right answers says that something was learned, where its loss does not.
+
+    On few samples a network can be sure of what it knows by heart before it is right about anything else.
+    """
+    if run.info.task == "regression" or not all(map(run.has, ("val_score", "chance_score", "val_samples"))):
+        return False
+    chance = run.number("chance_score")
+    reached = end(run.curve("val_score").values[:count])
+    return reached - chance > clear * share_error(chance, run.number("val_samples"))
 
 
 def _turn(error: Values) -> Turn:

@@ -5,8 +5,9 @@
 Fires where what reaches `cross_entropy` is the result of a softmax or a sigmoid, or sums to one over the classes in
 every batch that was looked at; and where what reaches `binary_cross_entropy_with_logits` is the result of a sigmoid or
 a softmax. The operation is read from the autograd graph, the sums from the numbers themselves, so that a softmax
-written out by hand is found too. A `log_softmax` before `cross_entropy` is superfluous and changes nothing: its
-exponentials sum to one already; the rule is silent there.
+written out by hand is found too. So is a `log_softmax` of such probabilities, before `nll_loss` or `cross_entropy`. A
+`log_softmax` of logits before `cross_entropy` is superfluous and changes nothing: its exponentials sum to one already;
+the rule is silent there.
 
 ## Why it hurts
 
@@ -39,7 +40,7 @@ import math
 from typing import Annotated
 
 from advisor import Convention, Evidence, Finding, Number, rule
-from advisor.loss_inputs import PROBABILITIES, LossInputs, loss_inputs
+from advisor.loss_inputs import CLASS_LOSSES, PROBABILITIES, LossInputs, loss_inputs
 
 
 @rule(
@@ -67,6 +68,8 @@ def _operation(one: LossInputs, rounding: float) -> str:
     if one.name == "binary_cross_entropy_with_logits":
         return last if last in PROBABILITIES else ""
     dimension = one.class_dimension
+    if one.name in CLASS_LOSSES and last == "log_softmax" and one.last[1:2] and one.last[1] in PROBABILITIES:
+        return one.last[1]
     if one.name != "cross_entropy" or dimension is None:
         return ""
     if one.is_distribution(dimension, within=rounding):
@@ -75,7 +78,7 @@ def _operation(one: LossInputs, rounding: float) -> str:
 
 
 def _finding(one: LossInputs, operation: str) -> Finding:
-    if one.name == "cross_entropy":
+    if one.name in CLASS_LOSSES:
         classes = one.output_shape[one.class_dimension or 0]
         least = math.log(math.e + classes - 1) - 1  # of the right class at 1 and all others at 0
         floor = f"with {classes} classes a perfect answer still costs {least:.2f}"
@@ -83,8 +86,9 @@ def _finding(one: LossInputs, operation: str) -> Finding:
         least = math.log1p(math.exp(-1))  # of a positive sample whose probability is 1
         floor = f"a sample that is surely positive still costs {least:.2f}, a negative one {math.log(2):.2f}"
     low, high = one.output
+    taker = f"log_softmax before {one.name}" if one.last[:1] == ("log_softmax",) else f"loss {one.name}"
     return Finding(
-        message=f"The loss {one.name} expects logits and gets probabilities, the results of a {operation}: {floor}.",
+        message=f"The {taker} expects logits and gets probabilities, the results of a {operation}: {floor}.",
         numbers=(
             Number(text=f"lowest loss {least:.2f}", value=least, threshold=0.0),
             Number(text=f"outputs from {low or 0.0:.2g} to {high or 0.0:.2g}", value=high or 0.0, threshold=1.0),

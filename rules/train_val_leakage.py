@@ -5,6 +5,10 @@
 Recognises samples by their values, in what was read of the first two epochs. Fires where a tenth or more of the
 validation samples were among the training samples, bit for bit, or where two subsets of one data set share indices.
 
+A loop that cuts its batches by hand is compared in its first epoch, by what the model was asked. Where it evaluates the
+training samples beside others, that is no validation, and only the others count; where it evaluates no others, a note
+says so.
+
 Inputs that are bound to repeat are left alone: those that a few bits can name, such as some yes-or-no columns, and
 data in which samples repeat within the training data just as often. Rows of tokens repeat by themselves, as sentences
 and passages do: there it is a note up to half of the samples.
@@ -44,7 +48,8 @@ MANY_COPIES = 0.3  # of the training samples: so many are made, as by oversampli
 
 @rule(
     kind="data",
-    needs=["val_identities", "train_identities"],
+    needs=[],
+    optional=["val_identities", "train_identities", "evaluated"],
     remedies=["leave_out_copies"],
     explains=["data_scarcity", "too_few_epochs"],
 )
@@ -56,6 +61,8 @@ def train_val_leakage(
     ] = 0.1,
     bits: Annotated[float, Convention("a million samples that 40 bits name meet by chance once in a million")] = 40.0,
 ) -> Finding | None:
+    if not run.has("val_identities") or not run.has("train_identities"):
+        return _by_hand(run, copies)
     read, found = run.entry("val_identities", "read"), run.entry("val_identities", "in_training")
     given = max(read, run.entry("val_identities", "given", read))
     shared = run.entry("val_identities", "shared_indices", 0.0)
@@ -78,4 +85,30 @@ def train_val_leakage(
         "parts; the score will fall, and then it is true.",
         since=0,
         severity="note" if minor else "problem",
+    )
+
+
+def _by_hand(run: Evidence, copies: float) -> Finding | None:
+    """Of a loop without loaders."""
+    given, found = run.entry("evaluated", "given"), run.entry("evaluated", "in_training")
+    share = found / given if given > 0 else 0.0
+    if share < copies or share < 2 * run.entry("evaluated", "copies"):
+        return None
+    numbers = (Number(text=f"{share:.2f} of {given:.0f} evaluated samples", value=share, threshold=copies),)
+    if share == 1.0:
+        return Finding(
+            message="The loop evaluates training samples only, so that nothing here says how new ones would fare.",
+            numbers=numbers,
+            confidence=0.95,
+            first_step="Set a part of the data aside before training, and evaluate on it as well.",
+            since=0,
+            severity="note",
+        )
+    return Finding(
+        message=f"{share:.0%} of the validation samples are also training samples: the validation score is too good.",
+        numbers=numbers,
+        confidence=0.95 if share > 2 * copies else 0.85,
+        judge="val_gap",
+        first_step="Evaluate on samples that no step was made with; the score will fall, and then it is true.",
+        since=0,
     )

@@ -7,6 +7,10 @@ typical feature's mean is off by more than half of its standard deviation, one f
 typical deviation is less than half or more than twice as large; or where a good part of the validation samples is of
 classes that training never shows. In addition validation must do clearly worse than the training data in eval mode.
 
+Fires as well where nothing of that is seen, yet a plain reference (nearest neighbours, kernel ridge regression)
+predicts training samples from each other, the model fits them, and no validation score is above guessing: what holds in
+training does not hold there.
+
 Where the training data change from epoch to epoch, augmentation explains a difference in spread, and only means
 count. Small validation sets differ by chance; their noise is added to each bound. Training data that come in the
 order of their labels are not compared. Without a worse score it is a note.
@@ -23,7 +27,8 @@ The score measures how well the model bears the difference. Nothing that is tune
 ## When it is wrong
 
 A split by time, person or place may differ as much on purpose: then the finding is true, and it is what the score is
-for. Channels in another order or another crop leave means and deviations alike and are not seen.
+for. Channels in another order or another crop leave means and deviations alike; they are seen where they cost all of
+the score.
 
 ## References
 
@@ -39,10 +44,11 @@ from typing import Annotated
 import numpy as np
 
 from advisor import Convention, Evidence, Finding, Number, rule
-from advisor.progress import end
+from advisor.progress import end, share_error, skill, smooth
 
 SAME = 0.7  # of the samples of an epoch were in the one before: below, training data are augmented, if only by flips
 MIXED = 0.8  # of what random batches mix
+CHANCE_R2 = 0.06  # three times two per cent of the variance: so little is nothing
 NOISE = 3.0  # standard errors that a mean may be off by chance
 
 
@@ -58,6 +64,9 @@ NOISE = 3.0  # standard errors that a mean may be off by chance
         "batch_mixing",
         "label_counts",
         "val_classes",
+        "chance_score",
+        "val_samples",
+        "probe.reference",
     ],
     explains=["data_scarcity", "no_signal", "oscillating_loss", "overfitting", "too_few_epochs", "unstable_loss"],
 )
@@ -68,10 +77,11 @@ def train_val_mismatch(
     single: Annotated[float, Convention("standard deviations: means of one feature that do not overlap at all")] = 5.0,
     spread: Annotated[float, Convention("times the training data's deviation, or its inverse")] = 2.0,
     unknown: Annotated[float, Convention("of the validation samples are of classes that training never shows")] = 0.2,
+    follows: Annotated[float, Convention("of the way from guessing: the training labels follow from the inputs")] = 0.5,
     gap: Annotated[float, Convention("ten points of the score: the harm")] = 0.1,
     loss: Annotated[float, Convention("times the training loss in eval mode: the harm, where there is no score")] = 1.5,
 ) -> Finding | None:
-    found = _classes(run, unknown) or _inputs(run, typical, single, spread)
+    found = _classes(run, unknown) or _inputs(run, typical, single, spread) or _scores(run, follows)
     if found is None:
         return None
     what, number, first_step = found
@@ -129,15 +139,37 @@ def _classes(run: Evidence, unknown: float) -> tuple[str, Number, str] | None:
     return said, number, "Shuffle the data before they are split, or split each class by itself."
 
 
+def _scores(run: Evidence, follows: float) -> tuple[str, Number, str] | None:
+    """What can be predicted in training and by nobody in validation."""
+    if not all(run.has(name) for name in ("chance_score", "val_score", "clean_train_score", "probe.reference")):
+        return None
+    chance = run.number("chance_score")
+    guess = run.entry("probe.reference", "chance", chance)
+    reference = (run.entry("probe.reference", "score") - guess) / (1 - guess) if guess < 1 else 0.0
+    rows = run.number("val_samples") if run.has("val_samples") else math.inf
+    error = CHANCE_R2 if run.info.task == "regression" else NOISE * share_error(chance, rows)
+    best = float(smooth(run.curve("val_score").values).max())
+    if not skill(run) > follows or not reference > follows or not best < chance + error:
+        return None
+    score = run.entry("probe.reference", "score")
+    return (
+        f"a plain reference predicts training samples from each other with a score of {score:.3f}, and in validation "
+        f"nothing is better than guessing ({chance:.3f})",
+        Number(text=f"reference {reference:.2f} of the way from guessing", value=reference, threshold=follows),
+        "Compare ten validation samples and their labels with training: how classes are numbered, how inputs are "
+        "scaled and ordered, and whether they are of other persons, places or times.",
+    )
+
+
 def _harm(run: Evidence, gap: float, loss: float) -> str:
     """What validation suffers, as a clause; "" for nothing."""
-    said = ""
-    if run.has("clean_train_loss") and run.has("val_loss"):
-        train, val = run.curve("clean_train_loss").last, end(run.curve("val_loss").values)
-        if not val < loss * train:  # NaN is harm
-            said = f"its loss is {val:.3g} where training data have {train:.3g}"
+    losses = run.has("clean_train_loss") and run.has("val_loss")
     if run.has("clean_train_score") and run.has("val_score"):
         train, val = run.curve("clean_train_score").last, end(run.curve("val_score").values)
-        if train - val > gap:
-            said = f"its score is {val:.3f} where training data have {train:.3f}"
-    return said
+        if math.isfinite(train - val):
+            return f"its score is {val:.3f} where training data have {train:.3f}" if train - val > gap else ""
+    if losses:
+        train, val = run.curve("clean_train_loss").last, end(run.curve("val_loss").values)
+        if not val < loss * train:  # NaN is harm
+            return f"its loss is {val:.3g} where training data have {train:.3g}"
+    return ""

@@ -89,7 +89,7 @@ def underfitting(
         return None
     name = "R²" if run.info.task == "regression" else "accuracy"
     text = f"clean train {name} {train.last:.3f}, validation {reached:.3f}"
-    numbers = (Number(text=text, value=wrong, threshold=error),)
+    numbers: tuple[Number, ...] = (Number(text=text, value=wrong, threshold=error),)
     found = _narrowest(run)
     if found is not None:
         layer, width, classes = found

@@ -8,7 +8,7 @@ fifths of the way from guessing to a perfect fit of those same data.
 
 A model that begins with a normalisation, or has one right after its first layer, does not mind the scale of its
 inputs and is left alone, unless the features differ among themselves by orders of magnitude. So is one that fits its
-data well all the same. Tokens of an embedding are no inputs to scale.
+data well all the same. Tokens of an embedding are no inputs to scale, nor are features of which none varies.
 
 ## Why it hurts
 
@@ -79,6 +79,8 @@ def unscaled_inputs(
     length = math.sqrt(run.entry("first_layer_input", "features") * (mean**2 + std**2))
     differ = largest > uneven * smallest
     reached = skill(run)
+    if run.table("first_layer_input").get("smallest") is None and std == 0:
+        return None
     if reached > fit or not (largest > large or length < short):  # NaN is no fit
         return None
     first = [str(run.table("first_layer_input").get("kind")), *(layer.kind for layer in run.info.layers[:2])]

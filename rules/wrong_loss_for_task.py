@@ -6,6 +6,7 @@ Compares the loss function with the targets that reached it. Certain, whatever c
 
 - `cross_entropy` or `nll_loss` over a single class: softmax over one number is 1, the loss is always 0;
 - `cross_entropy` with float targets of the output's shape that are no probabilities, since they do not sum to one;
+- a likelihood that is called with its targets first, which are then the prediction, as `kl_div(target, output)`;
 - a binary cross entropy whose targets leave [0, 1]; `soft_margin_loss` or `hinge_embedding_loss` with 0 for -1.
 
 A distance (`mse_loss`, `l1_loss` and their kind) of class labels is a matter of degree, since squares can train
@@ -74,6 +75,13 @@ def wrong_loss_for_task(
 def _impossible(one: LossInputs, off: float) -> Finding | None:
     """Targets that the loss function is not defined for, or an output that it says nothing about."""
     low, high = one.target
+    if one.target_first and _cannot_be_the_prediction(one):
+        return _certain(
+            f"The loss {one.name} is called with its targets first, so that what the model gives is taken for the "
+            "target and the target for a prediction.",
+            Number(text="targets first", value=1.0, threshold=0.0),
+            f"Exchange the two: F.{one.name}(output, target).",
+        )
     if one.name in CLASS_LOSSES and len(one.output_shape) > 1 and one.output_shape[1] == 1:
         return _certain(
             f"The loss {one.name} over a single class is 0 for every sample: softmax over one number is 1.",
@@ -110,6 +118,16 @@ def _impossible(one: LossInputs, off: float) -> Finding | None:
             "Pass 2 * target - 1.",
         )
     return None
+
+
+def _cannot_be_the_prediction(one: LossInputs) -> bool:
+    """Whether the constants that stand first make no sense there: a divergence is asked both ways round on purpose."""
+    low, high = one.target
+    if low is None or high is None:
+        return False
+    if one.name == "kl_div":
+        return high > 0  # the logarithm of a probability is not
+    return one.name in BINARY_LOSSES | CLASS_LOSSES and one.target_integer and low >= 0 and high <= 1
 
 
 def _certain(message: str, number: Number, first: str, sure: float = 0.97) -> Finding:

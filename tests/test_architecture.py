@@ -26,8 +26,8 @@ FLOW: tuple[tuple[str, str], ...] = (
     (
         "watching",
         "replacing tracing fence taps losses loss_changes sampling recording instruments bridging capture probes "
-        "remedies ranks hooks roles training_losses validations observing probing independent passes loaders ending "
-        "epochs describing watching",
+        "remedies ranks hooks roles training_losses forwards evaluated validations observing probing independent "
+        "passes loaders ending epochs describing watching",
     ),
     ("trial", "script program overlay moves scan open_files sandbox seeds trial child executors"),
     ("verdict", "verdict"),
@@ -53,9 +53,11 @@ TORCH = {
     "hooks": "part of watching: torch's hooks",
     "roles": "part of watching: which loader trains",
     "training_losses": "part of watching: every step's loss",
+    "forwards": "part of watching: which pass led to a loss",
     "bridging": "part of watching: what stands between a model and its loss",
     "probing": "part of watching: when probes run",
     "validations": "part of watching: what the user's loop validates",
+    "evaluated": "part of watching: which of a loop's evaluations are of training samples",
     "describing": "part of watching: checks its arguments",
     "capture": "part of watching: batches for evaluation and probes",
     "recording": "part of watching: copies from the device",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -163,3 +164,106 @@ def test_a_loss_over_zeros_and_ones_has_no_score() -> None:
         optimizer.step()
     assert watch.record.info.task is None
     assert "train_r2" not in watch.record.epochs
+
+
+@dataclass
+class Answer:
+    """What some models return: an object with tensors in it."""
+
+    features: Tensor
+    score: Tensor
+
+
+class Answering(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Answer:
+        features = self.body(x)
+        return Answer(features, self.head(features))
+
+
+def test_the_part_of_a_dataclass_that_reaches_the_loss_is_found() -> None:
+    """A model may return an object of the user's own: the clean pass scores what the loss was given of it."""
+    torch.manual_seed(0)
+    model = Answering()
+    x, y = torch.randn(64, 4), torch.randint(0, 3, (64,))
+    loader = DataLoader(TensorDataset(x, y), 16)
+    optimizer = torch.optim.SGD(model.parameters(), 0.0)
+    watch = advisor.watch(range(2), model, optimizer, train=loader, report=False)
+    for _ in watch:
+        for xb, yb in loader:
+            functional.cross_entropy(model(xb).score, yb).backward()
+            optimizer.step()
+    expected = (model(x).score.argmax(1) == y).float().mean().item()
+    assert watch.record.epochs["clean_train_accuracy"].to_numpy() == pytest.approx([expected] * 2)
+
+
+class Stacked(nn.Module):
+    """Three members' answers side by side: (3, N, C)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(nn.Linear(4, 2) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([member(x) for member in self.members])
+
+
+def test_targets_that_the_loop_repeats_are_not_compared_as_they_are() -> None:
+    """Three targets a sample reach the loss, and one is in the batch: `val` is left alone, without complaint."""
+    torch.manual_seed(0)
+    model = Stacked()
+    loader = DataLoader(TensorDataset(torch.randn(40, 4), torch.randint(0, 2, (40,))), 20)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    watch = advisor.watch(range(2), model, optimizer, train=loader, val=loader, report=False)
+    for _ in watch:
+        for x, y in loader:
+            functional.cross_entropy(model(x).flatten(0, 1), y.repeat(3)).backward()
+            optimizer.step()
+    assert watch.record.problems == ()
+    assert "val_loss" not in watch.record.epochs
+
+
+class Flat(nn.Module):
+    """A sequence model that flattens its own output: (N T, C)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(x).flatten(0, 1)
+
+
+def test_targets_are_flattened_where_the_model_flattens_its_output() -> None:
+    """The output has a row for each position, and the batch's targets one for each sequence."""
+    torch.manual_seed(0)
+    model, x, y = Flat(), torch.randn(20, 5, 4), torch.randint(0, 2, (20, 5))
+    loader = DataLoader(TensorDataset(x, y), 10)
+    optimizer = torch.optim.SGD(model.parameters(), 0.0)
+    watch = advisor.watch(range(2), model, optimizer, train=loader, val=loader, report=False)
+    for _ in watch:
+        for xb, yb in loader:
+            functional.cross_entropy(model(xb), yb.reshape(-1)).backward()
+            optimizer.step()
+    expected = functional.cross_entropy(model(x), y.reshape(-1)).item()
+    assert watch.record.problems == ()
+    assert watch.record.epochs["val_loss"].to_numpy() == pytest.approx([expected] * 2)
+
+
+@pytest.mark.parametrize("steps", [6, 4], ids=["as many steps as samples", "fewer"])
+def test_lengths_belong_to_their_batch(steps: int) -> None:
+    """CTC's output has its steps first; whole numbers, one a sample, are no weights of classes, however many."""
+    torch.manual_seed(0)
+    model = nn.Linear(4, 5)
+    loader = DataLoader(TensorDataset(torch.randn(16, steps, 4), torch.randint(1, 5, (16, 2))), 6)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    watch = advisor.watch(range(2), model, optimizer, train=loader, report=False)
+    for _ in watch:
+        for x, y in loader:
+            given = torch.full((len(x),), steps), torch.full((len(x),), 2)
+            functional.ctc_loss(model(x).log_softmax(-1).transpose(0, 1), y, *given).backward()
+            optimizer.step()
+    assert watch.record.problems == ()

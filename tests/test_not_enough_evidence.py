@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
 from advisor.diagnosis import diagnose
 from advisor.evidence import Evidence
 from advisor.finding import Finding, Outcome
-from advisor.record import Phase, Record, RunInfo, Series, Status
+from advisor.record import Json, Phase, Record, RunInfo, Series, Status
 from advisor.report import RunReport
 from advisor.report.text import render_text
 
 
-def run(status: Status = "finished", epochs: int = 4, **series: Phase) -> Evidence:
-    """A run with these series, each of them 1."""
+def run(
+    status: Status = "finished", epochs: int = 4, facts: Mapping[str, Json] | None = None, **series: Phase
+) -> Evidence:
+    """A run with these facts, and these series, each of them 1."""
     at, ones = np.arange(epochs), np.ones((epochs, 1), dtype=np.float32)
-    return Evidence(
-        Record(RunInfo(status=status), {name: Series(name, of, ("",), at, at, ones) for name, of in series.items()})
-    )
+    found = {name: Series(name, of, ("",), at, at, ones) for name, of in series.items()}
+    return Evidence(Record(RunInfo(status=status), found, facts or {}))
 
 
 @pytest.mark.parametrize(
@@ -30,11 +33,16 @@ def run(status: Status = "finished", epochs: int = 4, **series: Phase) -> Eviden
         (run(val_loss="val", lr="step"), "no training loss was seen: pass loss_fn= to advisor.watch"),
         (
             run(train_loss="train", lr="step"),
+            "no validation was seen, so whether the model generalises cannot be known: the loop's loss is no function "
+            "of torch's, so pass it as loss_fn=advisor.loss(yours) and call that, or log what counts: ",
+        ),
+        (
+            run(train_loss="train", lr="step", facts={"loss": "mse_loss"}),
             "no validation was seen, so whether the model generalises cannot be known: pass val= to advisor.watch, "
             "splitting a part off the training data (torch.utils.data.random_split) where there is none",
         ),
     ],
-    ids=["just begun", "short", "no step", "no loss", "no validation"],
+    ids=["just begun", "short", "no step", "no loss", "no loss function", "no validation"],
 )
 def test_the_reason_comes_with_the_next_move(seen: Evidence, reason: str) -> None:
     """Nothing fired, and nothing could be asked: that is not health."""

@@ -16,6 +16,7 @@ for each run and calls whichever of the events below it defines. The training lo
         step_end(live)                     *  all optimizers have stepped
     val_batch(live, batch)                 +  as the loader gave it
     train_inputs, val_inputs(live, given)  +  (args, kwargs) of a forward pass of the user's, as the model gets them
+                                              train_inputs once the pass has led to a loss, after its backward
     validation(live, call)                    each loss of the user's validation, or of watch's own (`live.own_pass`)
     clean(live, calls, inputs)                after an eval-mode pass over the fixed part of the training data
     epoch_end(live)                           after each epoch; `live.losses` holds its steps' losses
@@ -99,7 +100,7 @@ class Live:
     losses: Tensor | None = None  # (S,) of the steps of the epoch that ends, on the device
     own_pass: bool = False  # what runs now is an evaluation of watch's own
     skipped_steps: set[int] = field(default_factory=set)  # optimizers, by id, whose step under way a plan holds back
-    validated_in_train: bool = False  # the model's mode in the forward pass of the newest validation loss
+    validated_in_train: bool | None = False  # the mode of the newest validation loss; None: it is of another model
 
     def emit(self, name: str, phase: Phase, values: Tensor | Sequence[float], axis: tuple[str, ...] = ("",)) -> None:
         """Record values of shape () or (len(axis),) at this step and epoch."""

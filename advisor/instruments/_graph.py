@@ -63,6 +63,7 @@ FIXED: dict[str, tuple[float, float]] = {  # (infimum, supremum) of the function
     "gelu": (-0.17, math.inf),  # the minimum of x Φ(x)
     "silu": (-0.2785, math.inf),  # the minimum of x σ(x)
 }
+PAIRS = ("SubBackward0", "RsubBackward1", "MulBackward0")  # operations that pair two tensors element by element
 DEEPEST = 12  # nodes: between a model's last layer and its loss there are a handful
 NEAR = 40  # nodes: of a loss that is written out in a few lines
 Range = tuple[float, float]
@@ -144,20 +145,28 @@ def scalar_factor(node: Any) -> float | None:
 
 
 def enlarging_difference(root: Any) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """(shape of the prediction, (N, N)) where a difference from a constant pairs each prediction with each target.
+    """(shape of the prediction, (N, N)) where a constant is paired so that each prediction meets each target.
 
-    Who wants all pairs writes `prediction[:, None]`, which is another node; (N, 1) - (N,) is what is looked for.
+    That is a difference, or the product of a likelihood: `target * log(prediction)`. Who wants all pairs writes
+    `prediction[:, None]`, which is another node; (N, 1) and (N,) is what is looked for.
     """
     for node in _below(root):
         before = differentiable(node)
-        if node.name() not in ("SubBackward0", "RsubBackward1") or len(before) != 1:
+        if node.name() not in PAIRS or len(before) != 1 or not differentiable(before[0]):  # not of an input itself
             continue
         shape, own = shape_of(node), shape_of(before[0])
         n = shape[0] if shape else 0
-        square = n > 1 and shape == (n, n) and own in ((n, 1), (n,), (1, n))
+        ways = ((n, 1), (n,), (1, n))
+        square = n > 1 and shape == (n, n) and own in ways and (_constant_side(node) or ways[0]) in ways
         if square and before[0].name() != "UnsqueezeBackward0":
             return own, shape
     return None
+
+
+def _constant_side(node: Any) -> tuple[int, ...] | None:
+    """Shape of what a product multiplies its only differentiable side with; None for an operation that saves none."""
+    sides = (getattr(node, name, None) for name in ("_saved_other", "_saved_self"))
+    return next((tuple(side.shape) for side in sides if isinstance(side, Tensor)), None)
 
 
 def distance(root: Any) -> tuple[str, Any] | None:

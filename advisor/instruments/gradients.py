@@ -66,7 +66,7 @@ class Gradients:
     def _add(self, name: str, tensors: list[Tensor] | tuple[Tensor, ...], index: Tensor) -> None:
         norms = torch.stack([norm.float() for norm in torch._foreach_norm(list(tensors))])
         if name not in self._squares:
-            self._squares[name] = torch.zeros(len(self._axis), device=norms.device)
+            self._squares[name] = norms.new_zeros(len(self._axis))
         self._squares[name].index_add_(0, index, norms**2)
 
 

@@ -159,7 +159,8 @@ def _is_column(target: Tensor) -> bool:
 def _counted(labels: Tensor, classes: int) -> Tensor:
     """(C,) how often each occurs; what is none of them is not counted."""
     slots = torch.where((labels < 0) | (labels >= classes), classes, labels)
-    return torch.zeros(classes + 1, device=labels.device).index_add_(0, slots, torch.ones_like(slots).float())[:-1]
+    ones = torch.ones_like(slots).float()
+    return ones.new_zeros(classes + 1).index_add_(0, slots, ones)[:-1]
 
 
 def _scores(live: Live, output: Tensor) -> Tensor:
@@ -179,8 +180,8 @@ def _validated(scores: Tensor, labels: Tensor, classes: int) -> Tensor:
     predicted = scores.argmax(1)
     own = scores.gather(1, slots.clamp(max=classes - 1)[:, None])[:, 0]
     weights = torch.stack([fine.float(), (fine & (predicted == labels)).float(), own, own**2], 1)
-    by_label = torch.zeros(classes + 1, 4, device=scores.device).index_add_(0, slots, weights)
-    said = torch.zeros(classes, device=scores.device).index_add_(0, predicted, fine.float())
+    by_label = weights.new_zeros(classes + 1, 4).index_add_(0, slots, weights)
+    said = weights.new_zeros(classes).index_add_(0, predicted, fine.float())
     counted = torch.where(fine[:, None], scores, 0.0)
     count, right, sums, squares = by_label[:-1].unbind(1)
     return torch.stack([count, right, said, sums, squares, counted.sum(0), (counted**2).sum(0)])

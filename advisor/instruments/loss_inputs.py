@@ -136,6 +136,7 @@ def _first(heard: HeardLoss) -> LossInputs:
         name=heard.name,
         measures=heard.name if torchs else measured[0] if measured else "",
         own=not torchs,
+        target_first=heard.target_first,
         reduction=str(heard.given.get("reduction") or "mean"),
         output_shape=tuple(output.shape),
         target_shape=tuple(target.shape) if target is not None else (),
@@ -232,7 +233,7 @@ def _told(seen: Seen) -> LossInputs:
     """With the numbers from the device: a few copies a loss function, in two epochs."""
     if seen.numbers is None:
         return seen.first
-    found = dict(zip(NAMES, (_known(value) for value in seen.numbers.tolist()), strict=True))
+    found = dict(zip(NAMES, map(_known, seen.numbers.tolist()), strict=True))
     outputs, targets = len(seen.first.output_shape[:DIMENSIONS]), len(seen.first.target_shape[:DIMENSIONS])
     fraction, spread = found["target_fraction"], found["target_spread"]
     told = seen.first.model_copy(
@@ -269,11 +270,10 @@ def _counted(labels: Sequence[Tensor]) -> dict[str, Any]:
     if not labels:
         return {}
     values, counts = torch.unique(torch.cat(list(labels)), return_counts=True)
-    few = len(values) <= MOST_DISTINCT
     return {
         "target": (float(values[0]), float(values[-1])),
         "distinct": len(values),
-        "most_common": float(counts.max() / counts.min()) if few else None,
+        "most_common": float(counts.max() / counts.min()) if len(values) <= MOST_DISTINCT else None,
         "labelled": True,
     }
 

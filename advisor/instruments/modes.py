@@ -49,7 +49,7 @@ class Modes:
             self._then = self._shares(model=False, wanted=False)
 
     def validation(self, live: Live, _: LossCall) -> None:
-        if not live.own_pass:
+        if not live.own_pass and live.validated_in_train is not None:
             self._validation.append(self._shares(model=live.validated_in_train, wanted=True))
 
     def epoch_end(self, live: Live) -> None:

@@ -1,7 +1,8 @@
 """Where the first value that is not a number came from: the fact `non_finite`, made once, after it has happened.
 
 A healthy run pays for a sum of the losses once an epoch, a sum of what the model got of each batch that is read anyway,
-one walk over the first step's graph, and the sentinel, which knows the step at which a gradient was not a number
+one walk over the first step's graph (two more facts: singular_operations, and flat_operations, through which no
+gradient passes), and the sentinel, which knows the step at which a gradient was not a number
 whatever steps are sampled. From it come three series by epoch as well: gradient_median and gradient_peak of its steps,
 and loss_at_peak, the loss of the step with the largest gradient over the median loss.
 """
@@ -33,6 +34,7 @@ SINGULAR = (  # the derivative is infinite or undefined somewhere where the valu
     "LogBackward",
     "ExpBackward",
 )
+FLAT = ("RoundBackward", "FloorBackward", "CeilBackward", "TruncBackward", "SignBackward", "SgnBackward")  # slope 0
 
 
 class NonFinite:
@@ -55,7 +57,9 @@ class NonFinite:
     def after_backward(self, live: Live, root: Tensor) -> None:
         if not self._walked:
             self._walked = True
-            live.fact("singular_operations", [str(name) for name in _singular(root)])
+            there = _operations(root)
+            for fact, kinds in (("singular_operations", SINGULAR), ("flat_operations", FLAT)):
+                live.fact(fact, [name.removesuffix("Backward").lower() for name in kinds if name in there])
 
     def train_inputs(self, _: Live, given: Any) -> None:
         floats = [leaf for leaf in tree_leaves(given) if isinstance(leaf, Tensor) and leaf.is_floating_point()]
@@ -156,8 +160,8 @@ def _share(sums: Tensor | None, *, masks: bool = False) -> list[Json] | None:
     return [int(wrong.sum()), len(sums)]
 
 
-def _singular(root: Tensor) -> list[str]:
-    """The operations below a loss whose derivative may not be finite."""
+def _operations(root: Tensor) -> set[str]:
+    """The kinds of operations below a loss, as autograd names them: "SqrtBackward"."""
     seen: set[Any] = set()
     waiting: list[Any] = [root.grad_fn]
     found: set[str] = set()
@@ -168,7 +172,7 @@ def _singular(root: Tensor) -> list[str]:
         seen.add(node)
         found.add(type(node).__name__.partition("Backward")[0] + "Backward")
         waiting += [child for child, _ in node.next_functions]
-    return [name.removesuffix("Backward").lower() for name in SINGULAR if name in found]
+    return found
 
 
 instrument = NonFinite

@@ -72,7 +72,7 @@ def run(subject: Subject) -> dict[str, Json]:
 
 def _from_halves(reference: Reference, squares: Tensor, wanted: Tensor, *, numbers: bool) -> Tensor:
     """(N,) each sample's points where it is predicted from half of the others, a mean over several halves."""
-    total = torch.zeros(len(wanted), device=wanted.device)
+    total = wanted.new_zeros(len(wanted))
     spread = ((wanted - wanted.mean(0)) ** 2).mean()
     for _ in range(SPLITS):
         for half in torch.randperm(len(wanted), device=wanted.device).chunk(2):

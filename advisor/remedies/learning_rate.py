@@ -39,6 +39,7 @@ LASTS = "optimizer"
 TOO_HIGH = frozenset(
     {
         "learning_rate_too_high",
+        "momentum_too_high",
         "exploding_gradients",
         "oscillating_loss",
         "unstable_loss",

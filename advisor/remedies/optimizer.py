@@ -39,7 +39,7 @@ from torch.optim import Optimizer
 from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
 from advisor.evidence import Evidence, Missing
-from advisor.record import Record
+from advisor.record import Json, Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
 from advisor.remedies._rates import attached, highest, scale
@@ -85,8 +85,11 @@ class Parameters(_Parameters):
         return self
 
 
-def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:  # noqa: ARG001  by what is in use
-    """AdamW and momentum for a run with SGD, SGD at two rates for a run with Adam, AdamW for any other."""
+def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
+    """AdamW and momentum for a run with SGD, SGD at two rates for a run with Adam, AdamW for any other.
+
+    Where the momentum is too high, the same optimizer with the usual one comes first.
+    """
     try:
         groups = evidence.fact("optimizer")
     except Missing:
@@ -98,6 +101,9 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:  #
         return [Parameters(kind="sgd", lr=rate, momentum=MOMENTUM) for rate in (RATES["sgd"], RATES["sgd"] / 10)]
     usual, faster = (Parameters(kind="adamw", lr=rate) for rate in (RATES["adamw"], RATES["adamw"] * 3))
     rate = group.get("lr")
+    if isinstance(rate, float) and any(finding.rule == "momentum_too_high" for finding in diagnosis.findings):
+        kind: Kind = "rmsprop" if used == "RMSprop" else "sgd"
+        return [Parameters(kind=kind, lr=rate, momentum=MOMENTUM), usual, faster]
     if used == "SGD" and isinstance(rate, float) and group.get("momentum") == 0.0:
         # a step with momentum m is 1/(1-m) times as long in the end (Goh, Why Momentum Really Works, Distill 2017)
         return [usual, Parameters(kind="sgd", lr=rate * (1 - MOMENTUM), momentum=MOMENTUM, nesterov=True), faster]
@@ -121,7 +127,8 @@ def apply(session: Session, parameters: Parameters) -> None:
     for optimizer in session.optimizers:
         become(optimizer, target, parameters.options)
     scale(session, session.optimizers, lr / rate)
-    session.note("optimizer", {"before": list(before), "after": target.__name__, "lr": lr, **parameters.options})
+    rates: dict[str, Json] = {"was": rate, "lr": lr}
+    session.note("optimizer", {"before": list(before), "after": target.__name__, **rates, **parameters.options})
 
 
 def took_effect(record: Record, parameters: Parameters) -> bool:

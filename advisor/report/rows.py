@@ -65,4 +65,6 @@ def _words(trial: Trial) -> str:
     if trial.verdict is None:
         return {"control": "control", "probe": "experiment"}.get(trial.stage, "no verdict")
     words = trial.verdict.kind.replace("_", " ")
+    if trial.stage == "screen" and trial.verdict.kind == "inconclusive":  # one seed, and a gain above the noise
+        words = "looks better"
     return f"{words} ◀ kept" if trial.kept else words

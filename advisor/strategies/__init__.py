@@ -26,12 +26,14 @@ class Screened:
 
     gain:      on the screening seed, positive is better
     promising: more than noise could explain
+    cured:     it gained nothing, though the leading fault is gone from its run: another one may hide what it is worth
     diagnosis, evidence: of its run; None where it did not come to its end
     """
 
     change: Plan
     gain: float
     promising: bool = False
+    cured: bool = False
     diagnosis: Diagnosis | None = None
     evidence: Evidence | None = None
 

@@ -44,8 +44,11 @@ class Rules:
         self._search: Strategy | None = None
 
     def follow_up(self, screened: Sequence[Screened]) -> Plan | None:
-        """The best change so far with one more remedy, where its run shows what is still wrong."""
-        hopeful = [s for s in screened if s.promising]
+        """The best change so far with one more remedy, where its run shows what is still wrong.
+
+        Where nothing looks promising yet, the leading finding's own remedy is such a change if its fault is gone by it.
+        """
+        hopeful = [s for s in screened if s.promising] or [s for s in screened if s.cured]
         best = max(hopeful, key=lambda s: s.gain, default=None)
         if best is None or best.diagnosis is None or best.evidence is None or self._setting.repair:
             return None

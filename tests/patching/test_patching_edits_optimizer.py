@@ -49,6 +49,11 @@ from advisor.plan import Plan
             "optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), lr=0.01)",
             "optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.8, weight_decay=0.001)",
         ),
+        (
+            Plan.of("optimizer", kind="sgd", lr=0.01, momentum=0.9),
+            "optimizer = torch.optim.SGD(model.parameters(), lr=2 * 0.005, momentum=0.99)",
+            "optimizer = torch.optim.SGD(model.parameters(), lr=2 * 0.005, momentum=0.9)",
+        ),
     ],
     ids=str,
 )

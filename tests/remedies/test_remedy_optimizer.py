@@ -222,3 +222,12 @@ def test_candidates() -> None:
     with_momentum = optimizer.candidates(diagnosis_of(), plain)[1]
     assert (with_momentum.kind, with_momentum.lr, with_momentum.nesterov) == ("sgd", pytest.approx(0.01), True)
     assert optimizer.candidates(diagnosis_of(), Evidence(record_with())) == []
+
+
+@pytest.mark.parametrize(("used", "kind"), [("SGD", "sgd"), ("RMSprop", "rmsprop")])
+def test_a_momentum_that_is_too_high_becomes_the_usual_one(used: str, kind: str) -> None:
+    """First what the finding says to do: the same optimizer and rate with 0.9; then others."""
+    evidence = Evidence(record_with(optimizer=[{"class": used, "lr": 0.05, "momentum": 0.99}]))
+    found = optimizer.candidates(diagnosis_of("momentum_too_high"), evidence)
+    assert [choice.kind for choice in found] == [kind, "adamw", "adamw"]
+    assert (found[0].lr, found[0].momentum) == (0.05, 0.9)

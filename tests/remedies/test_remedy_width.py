@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import pickle
 
 import pytest
@@ -163,13 +164,40 @@ def test_refused_after_a_step() -> None:
 def test_candidates() -> None:
     """Wider for what underfits, narrower for what overfits, both for nothing; only for fresh and plain networks."""
 
-    def found(*rules: str, kinds: tuple[str, ...] = ("Linear", "Linear"), fresh: int = 2) -> list[float]:
-        evidence = Evidence(record_with(kinds=kinds, fresh_layers=[str(i) for i in range(fresh)]))
+    def found(*rules: str, kinds: tuple[str, ...] = ("Linear", "Linear")) -> list[float]:
+        evidence = Evidence(record_with(kinds=kinds, fresh_layers=["0", "1"]))
         return [choice.factor for choice in width.candidates(diagnosis_of(*rules), evidence)]
 
     assert found("underfitting") == [2.0, 4.0]
     assert found("overfitting") == [0.5]
     assert found() == [2.0, 0.5]
-    assert found("underfitting", fresh=1) == []
     assert found("underfitting", kinds=("Embedding", "Linear")) == []
     assert width.candidates(diagnosis_of("underfitting"), Evidence(record_with())) == []
+
+
+def test_what_is_too_narrow_still_is_made_wider_yet() -> None:
+    """Factors count from the widths of the script, and end at sixteen times those."""
+
+    def found(factor: float) -> list[float]:
+        facts = {"fresh_layers": ["0", "1"], "remedy.width": {"factor": factor, "changed": ["0"]}}
+        evidence = Evidence(record_with(kinds=("Linear", "Linear"), **facts))
+        return [choice.factor for choice in width.candidates(diagnosis_of("underfitting"), evidence)]
+
+    assert found(4.0) == [8.0, 16.0]
+    assert found(8.0) == [16.0]
+
+
+def test_a_layer_of_a_few_numbers_may_look_trained() -> None:
+    """The past of Linear(3, 1) cannot be told by its four numbers; that of a layer with hundreds can."""
+
+    def found(parameters: tuple[int, ...], *fresh: str) -> list[float]:
+        record = record_with(kinds=("Linear",) * len(parameters), fresh_layers=list(fresh))
+        sized = [
+            layer.model_copy(update={"parameters": n}) for layer, n in zip(record.info.layers, parameters, strict=True)
+        ]
+        record = dataclasses.replace(record, info=record.info.model_copy(update={"layers": tuple(sized)}))
+        return [choice.factor for choice in width.candidates(diagnosis_of("underfitting"), Evidence(record))]
+
+    assert found((15, 12, 4), "0", "1") == [2.0, 4.0]
+    assert found((15, 400, 4), "0", "2") == []
+    assert found((15, 12, 4)) == []

@@ -20,17 +20,17 @@ def edit(source: Source, shown: Shown) -> list[Replacement]:
     made = shown.optimizer
     call = source.call(made.site, "the optimizer")
     prefix, name = callee(source, call, made.kind)
-    if prefix not in MODULES:
+    kind, rate = str(shown.note.get("after")), written(shown.number("lr"))
+    if kind != made.kind and prefix not in MODULES:
         raise Declined(
             f"line {source.line(call)} names {made.kind} without torch.optim, so another would need an import"
         )
-    kind, rate = str(shown.note.get("after")), written(shown.number("lr"))
     pieces = [source.replaced(name, kind)]
     lr = argument(source, call, "lr", 1)
     new: list[str] = []
     if lr is None:
         new.append(f"lr={rate}")
-    else:
+    elif shown.note.get("was") != shown.note.get("lr"):
         pieces.append(source.replaced(literal(source, lr.value, "lr"), rate))
     pieces += [removed(source, call, arg) for place, arg in enumerate(call.args) if not _stays(arg, place)]
     if shown.note.get("momentum"):
