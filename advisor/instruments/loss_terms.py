@@ -4,7 +4,8 @@ The graph of the root is walked down its sums, differences and products with pla
 functions that ran in the step. What is left, such as a penalty written out in the loop, is the term "rest". Values stay
 on their device. Facts:
 
-    loss_weights    one table a term: name, weight, guess (the loss of the best constant answer, mean over steps)
+    loss_weights    one table a term: name, weight, guess (the loss of the best constant answer, mean over the newest
+                    epoch's steps: targets that a model makes, as a teacher does, change)
     backward_root   summed: elements of the batch that the root adds up without dividing; None for a mean
 """
 
@@ -20,7 +21,6 @@ from torch import Tensor
 from advisor.instruments import HeardLoss, Live
 from advisor.instruments._graph import differentiable, rearranges, scalar_factor, shape_of
 from advisor.record import Json
-from advisor.sampling import EPOCHS_READ
 
 MOST_TERMS = 8  # of a loss that is written out by hand
 REST = "rest"
@@ -101,8 +101,7 @@ class LossTerms:
             weights.append(1.0)
             guesses.append(nothing)
         self._axis, self._weights = axis, tuple(weights)
-        if live.epoch < EPOCHS_READ:
-            self._guesses.append(torch.stack(guesses))
+        self._guesses.append(torch.stack(guesses))
         live.emit("loss_terms", "step", torch.stack(values).abs(), axis)
 
 

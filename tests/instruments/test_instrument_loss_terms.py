@@ -94,3 +94,15 @@ def test_what_guessing_costs_is_the_variance_of_the_targets() -> None:
 def test_a_sum_over_the_batch_is_told_from_a_mean(loss: Any, summed: int | None) -> None:
     """By the graph: a division anywhere makes it a mean."""
     assert record(loss).facts["backward_root"]["summed"] == summed
+
+
+def test_the_guess_follows_targets_that_change() -> None:
+    """Targets that a teacher makes begin alike and end apart: what counts is what the best constant has at the end."""
+    model, spread = nn.Linear(1, 1, bias=False), torch.tensor([[-1.0], [1.0]])
+    optimizer = torch.optim.SGD(model.parameters(), 0.0)
+    watch = advisor.watch(range(5), model, optimizer, report=False)
+    for epoch in watch:
+        output = model(X)
+        (mse(output, epoch * spread) + mae(output, Y)).backward()
+        optimizer.step()
+    assert watch.record.facts["loss_weights"][0]["guess"] == pytest.approx(16.0)
