@@ -79,7 +79,7 @@ def train_val_mismatch(
     unknown: Annotated[float, Convention("of the validation samples are of classes that training never shows")] = 0.2,
     follows: Annotated[float, Convention("of the way from guessing: the training labels follow from the inputs")] = 0.5,
     gap: Annotated[float, Convention("ten points of the score: the harm")] = 0.1,
-    loss: Annotated[float, Convention("times the training loss in eval mode: the harm, where there is no score")] = 1.5,
+    loss: Annotated[float, Convention("times the training loss in eval mode: the harm, where the score agrees")] = 1.5,
 ) -> Finding | None:
     found = _classes(run, unknown) or _inputs(run, typical, single, spread) or _scores(run, follows)
     if found is None:
@@ -163,13 +163,16 @@ def _scores(run: Evidence, follows: float) -> tuple[str, Number, str] | None:
 
 def _harm(run: Evidence, gap: float, loss: float) -> str:
     """What validation suffers, as a clause; "" for nothing."""
-    losses = run.has("clean_train_loss") and run.has("val_loss")
-    if run.has("clean_train_score") and run.has("val_score"):
-        train, val = run.curve("clean_train_score").last, end(run.curve("val_score").values)
-        if math.isfinite(train - val):
-            return f"its score is {val:.3f} where training data have {train:.3f}" if train - val > gap else ""
-    if losses:
+    worse = ""
+    if run.has("clean_train_loss") and run.has("val_loss"):
         train, val = run.curve("clean_train_loss").last, end(run.curve("val_loss").values)
         if not val < loss * train:  # NaN is harm
-            return f"its loss is {val:.3g} where training data have {train:.3g}"
-    return ""
+            worse = f"its loss is {val:.3g} where training data have {train:.3g}"
+    if not run.has("clean_train_score") or not run.has("val_score"):
+        return worse
+    train, val = run.curve("clean_train_score").last, end(run.curve("val_score").values)
+    if train - val > gap:
+        return f"its score is {val:.3f} where training data have {train:.3f}"
+    rows = run.number("val_samples") if run.has("val_samples") else 1.0
+    chance = CHANCE_R2 if run.info.task == "regression" else NOISE * share_error(min(1.0, max(0.0, val)), rows)
+    return "" if train - val <= chance else worse  # a NaN decides nothing
