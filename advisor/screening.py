@@ -30,6 +30,7 @@ class Tried:
     """A change that was screened, and how it did.
 
     promising: more than the noise of what is kept could explain;  healthy: nothing is wrong with its run any more
+    stopped:   it fell behind another one, and its gain is that of the epoch where it did: differences are larger there
     """
 
     number: int
@@ -37,6 +38,7 @@ class Tried:
     gain: float
     promising: bool
     healthy: bool = False
+    stopped: bool = False
 
 
 class Screening:
@@ -92,14 +94,14 @@ class Screening:
             lab.ledger.advise(f"{change} cannot be applied here: {why}")
         counts = verdict.kind not in ("failed", "no_effect")
         hopeful = counts and verdict.gain > 0
-        promising = hopeful and self._promising(verdict)
+        promising = hopeful and not run.pruned and self._promising(verdict)
         whole = (promising or (counts and self._answers(change))) and not run.pruned and not run.broken
         said = (lab.diagnosis(run), lab.evidence(run)) if whole else (None, None)
         cured = whole and not promising and self._is_gone(said[0])
         self.screened.append(Screened(change, verdict.gain, promising, cured, *said))
         if hopeful:
             healthy = said[0] is not None and said[0].status == "healthy"
-            self.tried.append(Tried(trial.number, change, verdict.gain, promising, healthy))
+            self.tried.append(Tried(trial.number, change, verdict.gain, promising, healthy, stopped=run.pruned))
         lab.ledger.done(shown.model_copy(update={"verdict": verdict}))
 
     def _rival(self, change: Plan) -> Rival | None:

@@ -194,10 +194,13 @@ class _Stage:
                     return tried
         return None
 
-    def _worth(self, tried: Tried) -> float:
-        """Its gain; less what chance may add for each remedy beyond the first, unless its run is healthy by them."""
+    def _worth(self, tried: Tried) -> tuple[bool, float]:
+        """Its gain; less what chance may add for each remedy beyond the first, unless its run is healthy by them.
+
+        What was stopped early lost to one of those that were not, and comes after them.
+        """
         more = 0 if tried.healthy else len(tried.change.steps) - 1
-        return tried.gain - ADDED * self._screening.noise * more
+        return not tried.stopped, tried.gain - ADDED * self._screening.noise * more
 
     def _open(self) -> list[Tried]:
         return [t for t in self._screening.tried if t.change not in self._confirmed]

@@ -9,6 +9,8 @@ from worlds import EPOCHS, HEALTHY, Factor, Given, World, change, diagnosed, gai
 
 from advisor.diagnosis import Diagnosis
 from advisor.plan import Plan
+from advisor.screening import Tried
+from advisor.searching import _Stage
 from advisor.store import Store
 
 
@@ -99,3 +101,12 @@ def test_the_other_strategies_run_the_same_loop(store: Store, remedies: Given, s
         return 0.5 + 0.2 * ("good" in names(plan)) + noise(plan, seed)
 
     assert run(World(store, score, lambda _: diagnosed("a")), strategy=strategy).plan == change("good")
+
+
+def test_what_was_stopped_comes_after_what_it_lost_to() -> None:
+    """Its gain is that of an early epoch, where differences are larger than at the end."""
+    stage = _Stage.__new__(_Stage)
+    stage._screening = SimpleNamespace(noise=0.01)  # type: ignore[assignment]  # all that is asked of it
+    leader = Tried(1, change("good"), 0.1, promising=True)
+    stopped = Tried(2, change("fast"), 0.3, promising=False, stopped=True)
+    assert [leader, stopped] == sorted([stopped, leader], key=stage._worth, reverse=True)
