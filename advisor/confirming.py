@@ -68,7 +68,8 @@ def confirm(lab: Laboratory, trial: Trial, *, look: int, seeds: int) -> tuple[Ve
             break
         if not _worth_going_on(lab, trial, runs, verdict, first=first, last=last, alpha=alpha, later=later):
             if not looking:
-                reason = f"stopped after {len(runs)} of {first} seeds: no further seed could bring p to {alpha:.3g}"
+                wanted, tested = (first, alpha) if len(runs) < first else (last, later)
+                reason = f"stopped after {len(runs)} of {wanted} seeds: no further seed could bring p to {tested:.3g}"
                 verdict = verdict.model_copy(update={"reason": reason})
             break
     assert verdict is not None  # there is at least one seed
