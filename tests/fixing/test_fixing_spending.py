@@ -70,6 +70,18 @@ def test_an_undecided_confirmation_goes_on_to_ten_seeds(store: Store, remedies: 
     assert done.final.seeds == tuple(range(1, 11))
 
 
+def test_a_second_look_that_is_given_up_says_how_many_seeds_it_wanted(store: Store, remedies: Given) -> None:
+    """All seeds of the second look are worse: ten were wanted, and not the five of the first."""
+    remedies(remedy("fading", "layers"))
+
+    def score(plan: Plan, seed: int) -> float:
+        return 0.5 + noise(plan, seed) + (-0.2 if seed == 3 or seed > 5 else 0.2) * len(plan.steps)
+
+    done = run(World(store, score, lambda _: diagnosed("fading")), budget=30)
+    assert not done.plan
+    assert " of 10 seeds: no further seed could bring p to 0.0188" in done.verdicts[-1].reason
+
+
 def test_time_is_kept(store: Store, remedies: Given) -> None:
     """A session without time left trains the first baseline and ends."""
     remedies(remedy("good", "layers"))
