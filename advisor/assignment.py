@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -10,18 +11,26 @@ from advisor.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Rival:
-    """The run that a trial has to beat, for stopping clear losers early.
+    """The run that a trial has to keep up with, for stopping clear losers early.
 
-    scores: the baseline's metric by epoch on the same seed, higher is better (losses are negated)
-    margin: how far below counts as clear
+    floors:   by epoch, the score below which a run is clearly behind; higher is better (losses are negated)
     patience: epochs in a row
-    metric: the series that `scores` are of; None for the run's own metric
+    metric:   the series that the scores are of; None for the run's own metric
     """
 
-    scores: Mapping[int, float]
-    margin: float
+    floors: Mapping[int, float]
     patience: int = 2  # a convention: one bad epoch is noise, two in a row by a clear margin are not
     metric: str | None = None
+
+    def behind(self, epoch: int, score: float | None, before: int) -> int:
+        """For how many epochs in a row a run is clearly behind, with this one; `before`: without it.
+
+        An epoch without a floor counts for nothing, a score that is missing or not finite as behind.
+        """
+        if epoch not in self.floors:
+            return before
+        keeps_up = score is not None and math.isfinite(score) and score >= self.floors[epoch]
+        return 0 if keeps_up else before + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,10 +136,7 @@ class Epochs:
         self.stop = end.stopped
         if rival is None:
             return
-        score = self._score(rival.metric)
-        if live.epoch in rival.scores:
-            worse = score is None or not math.isfinite(score) or score < rival.scores[live.epoch] - rival.margin
-            self._behind = self._behind + 1 if worse else 0
+        self._behind = rival.behind(live.epoch, self._score(rival.metric), self._behind)
         if self._behind >= rival.patience or self._broke():
             live.recorder.flush(force=True)
             raise Pruned(0)

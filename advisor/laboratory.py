@@ -24,6 +24,7 @@ from advisor.plan import Plan
 from advisor.record import Record
 from advisor.remedies import load_remedies
 from advisor.resuming import Replay, noted, told_again
+from advisor.rivals import floors
 from advisor.rulebook import Rule
 from advisor.session import Trial
 from advisor.store import Store
@@ -180,24 +181,19 @@ class Laboratory:
         assert measured.record is not None  # asked of runs that came to their end
         return Evidence(measured.record)
 
-    def rival(self, plan: Plan, seed: int, noise: float, *, since: float) -> Rival | None:
-        """What a trial on this seed is stopped against: a plan's run from a share of its length on, and a clear margin.
+    def rival(self, plan: Plan, seed: int, kept: Plan, *, since: float) -> Rival | None:
+        """What a trial on this seed has to keep up with: a plan's run, from a share of its length on.
 
-        Clear is the larger of the spread over seeds and the spread between neighbouring epochs of the second half. On
-        the curves of nine programs no winner was lost that way (tests/bench/early_stop.py).
+        kept: what the trial's change is on top of
         """
         known = self.known(plan, seed)
         if known is None or known.record is None or self.metric is None:
             return None
         found = known.result(self.metric)
-        values = self.metric.sign * found.values
-        start, half = int(len(values) * since), len(values) // 2
-        if len(values) - start < 2 or not np.isfinite(values[start:]).all():
-            return None
-        jitter = float(np.std(np.diff(values[half:]))) if len(values) - half > 1 else 0.0
-        scores = dict(zip(found.epochs[start:].tolist(), values[start:].tolist(), strict=True))
+        least = floors(self.metric.sign * found.values, self.noise(kept), since=since, of_another=plan != kept)
+        by_epoch = {int(found.epochs[place]): floor for place, floor in least.items()}
         own = known.record.info.metric == self.metric.name  # the run knows its mode better than the name does
-        return Rival(scores, max(noise, jitter), metric=None if own else self.metric.name)
+        return Rival(by_epoch, metric=None if own else self.metric.name) if by_epoch else None
 
     def at_the_same_epoch(self, plan: Plan, seed: int, run: Measured) -> list[Result]:
         """What a plan had reached on a seed when a run that was stopped early was stopped."""

@@ -12,6 +12,7 @@ from advisor.laboratory import SCREEN, Laboratory
 from advisor.measured import Measured
 from advisor.plan import Plan
 from advisor.remedies import load_remedies
+from advisor.rivals import EARLIEST, LATER
 from advisor.session import Trial, Verdict
 from advisor.strategies import Screened
 from advisor.verdict import judge
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from advisor.diagnosis import Diagnosis
     from advisor.finding import Finding
     from advisor.trial import Job
-
-EARLIEST = 0.25  # of a run, before which no screening is stopped: what regularises begins slowly
-LATER = 0.5  # of a run, for what changes the schedule: it may begin slowly on purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,7 @@ class Screening:
         if "epochs" in parts:
             return None
         since = LATER if "schedule" in parts else EARLIEST
-        return self._lab.rival(self._leader(), SCREEN, self.noise, since=since)
+        return self._lab.rival(self._leader(), SCREEN, self._kept, since=since)
 
     def _answers(self, change: Plan) -> bool:
         """Whether a change is the first remedy of the leading finding, alone."""

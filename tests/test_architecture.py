@@ -33,8 +33,8 @@ FLOW: tuple[tuple[str, str], ...] = (
     ("verdict", "verdict"),
     (
         "fixing",
-        "budget events ledger experience resuming measured laboratory strategies experiments baseline confirming "
-        "screening searching final plan_file fixed fixing",
+        "budget events ledger experience resuming measured rivals laboratory strategies experiments baseline "
+        "confirming screening searching final plan_file fixed fixing",
     ),
     ("patching", "patching"),
     ("users' rules", "recorded partial cases checking examining new_rule"),

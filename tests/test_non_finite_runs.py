@@ -59,7 +59,7 @@ def test_a_run_that_leaves_the_spoilt_batch_out_counts() -> None:
 
 def test_a_trial_that_went_non_finite_ends_at_once() -> None:
     """Before its rival's first epoch, and its result is that of a failed run; a sound one goes on."""
-    rival = Rival({EPOCHS - 1: -9.0}, margin=0.1, metric="val_accuracy")
+    rival = Rival({EPOCHS - 1: -9.0}, metric="val_accuracy")
     broken = trained(Plan(), rival)
     assert (broken.info.status, broken.epochs_seen) == ("pruned", 1)
     assert math.isnan(result(broken, ACCURACY).final)

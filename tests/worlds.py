@@ -208,8 +208,7 @@ def _kept_epochs(curve: list[float], job: Job) -> int:
     assert job.rival is not None
     behind = 0
     for epoch, value in enumerate(curve):
-        if epoch in job.rival.scores:
-            behind = behind + 1 if value < job.rival.scores[epoch] - job.rival.margin else 0
+        behind = job.rival.behind(epoch, value, behind)
         if behind >= job.rival.patience:
             return epoch + 1
     return len(curve)

@@ -190,12 +190,13 @@ class Dealt:
 
 def kept_epochs(scores: Sequence[float] | NDArray[np.float64], job: Job) -> int:
     """How many epochs a run with these scores (higher is better) makes against the job's rival."""
+    if job.rival is None:
+        return len(scores)
     behind = 0
     for epoch, score in enumerate(scores):
-        if job.rival is not None and epoch in job.rival.scores:
-            behind = behind + 1 if not score >= job.rival.scores[epoch] - job.rival.margin else 0
-            if behind >= job.rival.patience:
-                return epoch + 1
+        behind = job.rival.behind(epoch, float(score), behind)
+        if behind >= job.rival.patience:
+            return epoch + 1
     return len(scores)
 
 

@@ -53,8 +53,8 @@ def test_matched_runs_stay_beside_each_other() -> None:
 
 
 def test_a_run_is_cut_where_watch_would_cut_it() -> None:
-    """After `patience` epochs in a row below rival and margin; an epoch that the rival lacks is none of them."""
-    rival = Rival({3: 0.5, 4: 0.5, 5: 0.5}, margin=0.1, patience=2)
+    """After `patience` epochs in a row below the rival's floors; an epoch that has none is none of them."""
+    rival = Rival({3: 0.4, 4: 0.4, 5: 0.4}, patience=2)
     job = Job(1, NULL, 0, rival=rival)
     assert kept_epochs([0.0, 0.0, 0.0, 0.0, 0.0, 0.9], job) == 5
     assert kept_epochs([0.0, 0.0, 0.0, 0.0, 0.45, 0.0], job) == 6
@@ -113,7 +113,7 @@ def test_without_stopping_no_trial_has_a_rival() -> None:
             for job in jobs:
                 yield Ran(job, None, "no_watch", None, 0.0, 0.0, Path("log"))
 
-    (ran,) = ToTheEnd(Seen()).run([Job(3, NULL, 0, 7, Rival({}, 0.1))])
+    (ran,) = ToTheEnd(Seen()).run([Job(3, NULL, 0, 7, Rival({}))])
     assert ran.job == Job(3, NULL, 0, 7)
     assert (less(100, 70), less(0, 0)) == ("30 % less", "nothing")
 

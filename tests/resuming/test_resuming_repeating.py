@@ -36,7 +36,7 @@ def test_a_training_that_was_stopped_answers_only_who_may_be_stopped() -> None:
     replay = Replay([stopped, whole])
     job = Job(1, change("good"), 0)
     assert [whole] == [training for _, training, _ in replay.take([job])]
-    rival = Job(1, change("good"), 0, rival=Rival({}, 0.0))
+    rival = Job(1, change("good"), 0, rival=Rival({}))
     assert [stopped] == [training for _, training, _ in replay.take([rival])]
 
 

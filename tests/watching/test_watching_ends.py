@@ -143,7 +143,7 @@ def test_an_error_at_the_end_of_an_epoch_stays_ours(parts: Any, monkeypatch: pyt
 def test_a_pruned_run_is_complete(parts: Any) -> None:
     """Stopped against a rival, a run still leaves its plan's last facts and its diagnosis."""
     model, optimizer, train, val = parts
-    rival = Rival(dict.fromkeys(range(9), 2.0), margin=0.1, metric="val_accuracy")
+    rival = Rival(dict.fromkeys(range(9), 2.0), metric="val_accuracy")
     assignment.assign(Assignment(plan=advisor.Plan.of("early_stopping", patience=5), rival=rival, quiet=True))
     watch = advisor.watch(range(9), model, optimizer, train=train, val=val)
 
