@@ -66,10 +66,10 @@ def confirm(lab: Laboratory, trial: Trial, *, look: int, seeds: int) -> tuple[Ve
             break
         if len(runs) == last:
             break
-        if not _worth_going_on(lab, trial, runs, verdict, first=first, last=last, alpha=alpha, later=later):
-            if not looking:
-                wanted, tested = (first, alpha) if len(runs) < first else (last, later)
-                reason = f"stopped after {len(runs)} of {wanted} seeds: no further seed could bring p to {tested:.3g}"
+        hopeless = _hopeless(lab, trial, runs, verdict, first=first, last=last, alpha=alpha, later=later)
+        if hopeless is not None:
+            if not looking and verdict.kind != "no_effect":
+                reason = f"stopped after {len(runs)} of {first if len(runs) < first else last} seeds: {hopeless}"
                 verdict = verdict.model_copy(update={"reason": reason})
             break
     assert verdict is not None  # there is at least one seed
@@ -95,7 +95,7 @@ def _judge(lab: Laboratory, trial: Trial, runs: Sequence[Measured], *, alpha: fl
     return judge(before, after, seeds, lab.metric, alpha=alpha, noise=noise, took_effect=took)
 
 
-def _worth_going_on(
+def _hopeless(
     lab: Laboratory,
     trial: Trial,
     runs: Sequence[Measured],
@@ -105,18 +105,22 @@ def _worth_going_on(
     last: int,
     alpha: float,
     later: float,
-) -> bool:
-    """Whether the look that comes next, or the second one where a gain of `SOUGHT` is plausible, can still be won."""
+) -> str | None:
+    """Why neither the look that comes next nor the second one, where a gain of `SOUGHT` is plausible, can be won."""
     if verdict.kind == "no_effect":
-        return False
+        return verdict.reason
     assert lab.metric is not None  # set with the baseline
     seeds = [m.ran.job.seed for m in runs]
     before, after = scores(lab.results(trial.against, seeds), [m.result(lab.metric) for m in runs], lab.metric)
+    lost = f"no further seed could bring p to {alpha if len(runs) < first else later:.3g}"
     if len(runs) < first and best_reachable(after - before, first) <= alpha:
-        return True
+        return None
+    if last == first or best_reachable(after - before, last) > later:
+        return lost
     error = math.sqrt(2 / len(runs))  # of a mean difference of two runs, in standard deviations of one
-    plausible = verdict.gain > (SOUGHT - SURE * error) * (verdict.noise or 0.0)
-    return last > first and plausible and best_reachable(after - before, last) <= later
+    if verdict.gain > (SOUGHT - SURE * error) * (verdict.noise or 0.0):
+        return None
+    return lost if len(runs) < first else f"a gain of {SOUGHT:g} spreads of the baseline is no longer to be expected"
 
 
 def _second_look(lab: Laboratory, trial: Trial, first: int, later: float) -> int:

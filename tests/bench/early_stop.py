@@ -4,7 +4,8 @@
     python tests/bench/early_stop.py fixtures/overfitting/faulty.py --jobs 2
 
 Each script is handed to the real `fix` twice, with and without stopping. What is stopped is a screening that falls
-behind the best run so far, and a confirmation that no further seed could win; without stopping both run to their end.
+behind the best run so far, and a confirmation that no further seed could win; without stopping both run to their end,
+a confirmation to that of the look that it has begun.
 The budget is so large that both sessions screen every candidate of six general remedies (REMEDIES), so that they differ
 by the stopping alone. Counted are the epochs of all trainings in the store: those of screenings, and those of the whole
 session with its baselines and confirmations. `stopped` is how many of the screenings were cut;
@@ -66,14 +67,14 @@ class ToTheEnd:
 
 
 @contextlib.contextmanager
-def to_the_first_look() -> Iterator[None]:
-    """Confirmations train all the seeds of their first look, whatever the first of them say."""
-    stopping = confirming._worth_going_on
+def whole_looks() -> Iterator[None]:
+    """Confirmations train all the seeds of a look that they have begun; what it says decides on a second one."""
+    stopping = confirming._hopeless
 
-    def going_on(lab: Any, trial: Any, runs: Any, verdict: Any, *, first: int, **rest: Any) -> bool:
-        return len(runs) < first or stopping(lab, trial, runs, verdict, first=first, **rest)
+    def hopeless(lab: Any, trial: Any, runs: Any, verdict: Any, *, first: int, **rest: Any) -> str | None:
+        return stopping(lab, trial, runs, verdict, first=first, **rest) if len(runs) == first else None
 
-    with mock.patch.object(confirming, "_worth_going_on", going_on):
+    with mock.patch.object(confirming, "_hopeless", hopeless):
         yield
 
 
@@ -125,7 +126,7 @@ def run(script: Path, budget: float, jobs: int, *, stopping: bool) -> Session:
     events: list[Event] = []
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), added(*known, alone=True):
         store = Store(f"{folder}/advisor.db")
-        as_it_is = contextlib.nullcontext() if stopping else to_the_first_look()
+        as_it_is = contextlib.nullcontext() if stopping else whole_looks()
         with LocalExecutor(Program.from_script(script), f"{folder}/advisor.db", jobs=jobs) as local, as_it_is:
             executor = local if stopping else ToTheEnd(local)
             done = fix(

@@ -82,6 +82,20 @@ def test_a_second_look_that_is_given_up_says_how_many_seeds_it_wanted(store: Sto
     assert " of 10 seeds: no further seed could bring p to 0.0188" in done.verdicts[-1].reason
 
 
+def test_a_second_look_that_gains_too_little_says_so(store: Store, remedies: Given) -> None:
+    """Better on every seed and never clearly: p is low enough already, and the gain will not come out of the noise."""
+    remedies(remedy("faint", "layers"))
+
+    def score(plan: Plan, seed: int) -> float:
+        gain = {0: 0.12, 3: 0.01}.get(seed, 0.09 if seed < 6 else 0.0)
+        return 0.5 + 0.1 * (seed % 3) + gain * len(plan.steps)
+
+    done = run(World(store, score, lambda _: diagnosed("faint")), budget=30)
+    assert not done.plan
+    said = "stopped after 6 of 10 seeds: a gain of 2 spreads of the baseline is no longer to be expected"
+    assert said == done.verdicts[-1].reason
+
+
 def test_time_is_kept(store: Store, remedies: Given) -> None:
     """A session without time left trains the first baseline and ends."""
     remedies(remedy("good", "layers"))
