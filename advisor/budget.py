@@ -13,6 +13,7 @@ class Budget:
 
     trainings: in multiples of the baseline's length; a run that was stopped counts for what it ran
     seconds:   wall time of the session; None for no limit
+    held:      of the trainings, what is kept back for the control of a plan that trains longer
     """
 
     def __init__(
@@ -20,7 +21,7 @@ class Budget:
     ) -> None:
         self.trainings = trainings
         self.seconds = seconds
-        self.spent = 0.0
+        self.spent = self.held = 0.0
         self.training_seconds = 0.0  # of one run of the baseline's length; 0 until one has ended
         self._clock = clock
         self._began = clock()
@@ -47,6 +48,6 @@ class Budget:
 
     def allows(self, cost: float, *, jobs: int = 1) -> bool:
         """Whether so many trainings still fit; `jobs` of them run at the same time."""
-        if cost > self.left + ROUNDING:
+        if cost > self.left - self.held + ROUNDING:
             return False
         return self.seconds_left is None or cost / jobs * self.training_seconds <= self.seconds_left

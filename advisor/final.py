@@ -27,6 +27,7 @@ def conclude(lab: Laboratory, *, controls: bool = True) -> None:
     took = any(m.took_effect() for m in runs if not m.broken)
     verdict = judge(lab.results(Plan(), seeds), lab.results(plan, seeds), seeds, lab.metric, took_effect=took)
     longer = _longer(plan)
+    lab.budget.held = 0.0
     if longer and longer == plan:
         times = lab.price(plan)
         verdict = verdict.model_copy(
@@ -35,6 +36,19 @@ def conclude(lab: Laboratory, *, controls: bool = True) -> None:
     lab.ledger.update(final=verdict)
     if controls and longer and longer != plan:
         _control(lab, plan, longer, seeds)
+
+
+def hold_back(lab: Laboratory, plan: Plan) -> None:
+    """Keep what the control of a kept plan will take from what is tried next; nothing where there is not that much."""
+    lab.budget.held = 0.0
+    longer = _longer(plan)
+    if longer and longer != plan:
+        cost = _price(lab, longer, [seed for seed in lab.seeds_of(plan) if seed > 0])
+        lab.budget.held = cost if lab.budget.allows(cost, jobs=lab.jobs) else 0.0
+
+
+def _price(lab: Laboratory, longer: Plan, seeds: list[int]) -> float:
+    return sum(lab.known(longer, seed) is None for seed in seeds) * lab.price(longer)
 
 
 def _longer(plan: Plan) -> Plan:
@@ -47,8 +61,7 @@ def _control(lab: Laboratory, plan: Plan, longer: Plan, seeds: list[int]) -> Non
     """The unchanged program for as many epochs as the plan: how much of the gain is the time alone."""
     from advisor.trial import Job
 
-    missing = sum(lab.known(longer, seed) is None for seed in seeds)
-    if not lab.budget.allows(missing * lab.price(longer), jobs=lab.jobs):
+    if not lab.budget.allows(_price(lab, longer, seeds), jobs=lab.jobs):
         lab.ledger.note("the plan trains longer; no budget was left to train the unchanged program as long")
         return
     assert lab.metric is not None  # there is a plan that was judged by it

@@ -14,6 +14,7 @@ from advisor.confirming import MOST_LOOKS, confirm, price, seeds_of
 from advisor.diagnosis import Diagnosis
 from advisor.events import Accepted, Diagnosed
 from advisor.evidence import Evidence
+from advisor.final import hold_back
 from advisor.finding import Finding
 from advisor.laboratory import SCREEN, Laboratory
 from advisor.metric import GAP
@@ -36,6 +37,7 @@ def search(lab: Laboratory, first: Baseline, *, strategy: str, seeds: int, force
         kept = stage.run()
         if kept is None:
             return setting.kept
+        hold_back(lab, kept)
         found = _diagnose_again(lab, kept)
         if repair:
             lab.ledger.note(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 from worlds import EPOCHS, HEALTHY, Factor, Given, World, change, diagnosed, gaining, names, noise, remedy, run
 
+from advisor.diagnosis import Diagnosis
 from advisor.plan import Plan
 from advisor.store import Store
 from advisor.trial import Job, Ran
@@ -87,12 +88,33 @@ def test_a_longer_plan_is_shown_beside_the_plain_run_at_equal_length(store: Stor
     def length(plan: Plan) -> int:
         return EPOCHS * (2 if "more" in names(plan) else 1)
 
-    done = run(World(store, score, lambda _: diagnosed("more", "other"), length), budget=80)
+    done = run(World(store, score, lambda _: diagnosed("more", "other"), length), budget=56)
     assert set(names(done.plan)) == {"more", "other"}
     (control,) = [trial for trial in done.session.trials if trial.stage == "control"]
     assert (control.plan, control.epochs_cost) == (Plan.of("more", factor=2.0), 2)
     assert "at the same number of epochs the plan's gain" in done.session.notes[-1]
     assert done.session.notes[-1].endswith("(helped); that takes 16 s a run, the plan 16 s")
+
+
+def test_what_the_control_will_take_is_kept_from_later_stages(store: Store, remedies: Given) -> None:
+    """Whatever else there is to try on top of a longer plan, the plain run at equal length is still trained."""
+    tries = [0.5 + n / 10 for n in range(20)]
+    remedies(
+        remedy("both", "epochs", (2.0,), parameters=Factor), remedy("other", "layers"), remedy("idle", "decay", tries)
+    )
+
+    def score(plan: Plan, seed: int) -> float:
+        return 0.5 + 0.2 * (names(plan).count("both") + names(plan).count("other")) + noise(plan, seed)
+
+    def length(plan: Plan) -> int:
+        return EPOCHS * (2 if "both" in names(plan) else 1)
+
+    def found(plan: Plan) -> Diagnosis:
+        return diagnosed("idle" if len(plan.steps) > 1 else "other", "both")
+
+    done = run(World(store, score, found, length), budget=43)  # 33 without the control, and it takes 10
+    assert set(names(done.plan)) == {"both", "other"}
+    assert done.session.trials[-1].stage == "control"
 
 
 def test_a_plan_that_only_trains_longer_says_so(store: Store, remedies: Given) -> None:
