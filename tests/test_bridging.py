@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -108,19 +109,44 @@ class Several(nn.Module):
         return features, self.auxiliary(features), self.head(features)
 
 
-def test_the_part_that_reaches_the_loss_is_found_among_several() -> None:
-    """The third tensor of a tuple, of the same shape as the second: the clean pass scores that one."""
+@dataclass
+class Answer:
+    """What some models return: an object with tensors in it."""
+
+    features: Tensor
+    score: Tensor
+
+
+class Answering(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Answer:
+        features = self.body(x)
+        return Answer(features, self.head(features))
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [(Several, lambda output: output[2]), (Answering, lambda output: output.score)],
+    ids=["the third of a tuple", "an attribute of an object"],
+)
+def test_the_part_of_an_output_that_reaches_the_loss_is_found(
+    kind: type[nn.Module], part: Callable[[Any], Tensor]
+) -> None:
+    """Another part has the same shape; the clean pass scores the one that the loss was given."""
     torch.manual_seed(0)
-    model = Several()
+    model = kind()
     x, y = torch.randn(64, 4), torch.randint(0, 3, (64,))
     loader = DataLoader(TensorDataset(x, y), 16)
     optimizer = torch.optim.SGD(model.parameters(), 0.0)
     watch = advisor.watch(range(2), model, optimizer, train=loader, report=False)
     for _ in watch:
         for xb, yb in loader:
-            functional.cross_entropy(model(xb)[2], yb).backward()
+            functional.cross_entropy(part(model(xb)), yb).backward()
             optimizer.step()
-    expected = (model(x)[2].argmax(1) == y).float().mean().item()
+    expected = (part(model(x)).argmax(1) == y).float().mean().item()
     assert watch.record.problems == ()
     assert watch.record.epochs["clean_train_accuracy"].to_numpy() == pytest.approx([expected] * 2)
 
@@ -164,40 +190,6 @@ def test_a_loss_over_zeros_and_ones_has_no_score() -> None:
         optimizer.step()
     assert watch.record.info.task is None
     assert "train_r2" not in watch.record.epochs
-
-
-@dataclass
-class Answer:
-    """What some models return: an object with tensors in it."""
-
-    features: Tensor
-    score: Tensor
-
-
-class Answering(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.body, self.head = nn.Linear(4, 6), nn.Linear(6, 3)
-
-    def forward(self, x: Tensor) -> Answer:
-        features = self.body(x)
-        return Answer(features, self.head(features))
-
-
-def test_the_part_of_a_dataclass_that_reaches_the_loss_is_found() -> None:
-    """A model may return an object of the user's own: the clean pass scores what the loss was given of it."""
-    torch.manual_seed(0)
-    model = Answering()
-    x, y = torch.randn(64, 4), torch.randint(0, 3, (64,))
-    loader = DataLoader(TensorDataset(x, y), 16)
-    optimizer = torch.optim.SGD(model.parameters(), 0.0)
-    watch = advisor.watch(range(2), model, optimizer, train=loader, report=False)
-    for _ in watch:
-        for xb, yb in loader:
-            functional.cross_entropy(model(xb).score, yb).backward()
-            optimizer.step()
-    expected = (model(x).score.argmax(1) == y).float().mean().item()
-    assert watch.record.epochs["clean_train_accuracy"].to_numpy() == pytest.approx([expected] * 2)
 
 
 class Stacked(nn.Module):

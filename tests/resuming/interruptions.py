@@ -28,7 +28,7 @@ class Dying(World):
     def run(self, jobs: Iterable[Job]) -> Iterator[Ran]:
         for job in jobs:
             if len(self.jobs) + 1 == self.off_at:
-                raise Killed
+                raise Killed("the power goes off")
             yield from super().run([job])
 
 

@@ -36,7 +36,7 @@ HERE = socket.gethostname()
 def interrupted(store: Store, **options: Any) -> None:
     first = world(store)
     first.off_at = 3
-    with pytest.raises(Killed):
+    with pytest.raises(Killed, match="power"):
         run(first, **options)
     killed(stored(store), store)
 
@@ -87,7 +87,7 @@ def test_the_script_has_changed() -> None:
     def go(world: World, **options: Any) -> Fix:
         return fix("train.py", store=store, executor=world, report=False, **options)
 
-    with pytest.raises(Killed):
+    with pytest.raises(Killed, match="power"):
         go(first, arguments=("--lr", "1"))
     killed(stored(store), store)
     with pytest.raises(AdvisorError, match="begun with the arguments --lr 1, not with no arguments"):

@@ -96,7 +96,7 @@ def test_runs_that_were_under_way_are_told_that_they_ended() -> None:
     store = made("a.db")
     first = world(store)
     first.off_at = 2
-    with pytest.raises(Killed):
+    with pytest.raises(Killed, match="power"):
         run(first)
     killed(stored(store), store)
     under_way = store.runs_of(1)[0].model_copy(update={"status": "running", "ended": None})

@@ -46,7 +46,7 @@ def test_it_ends_as_if_it_had_not_been_interrupted(
     store = made("a.db")
     first = world(store)
     first.off_at = 1 + eighth * (trainings - 1) // 8
-    with pytest.raises(Killed):
+    with pytest.raises(Killed, match="power"):
         run(first, budget=40)
     killed(stored(store), store)
     second = world(store)
@@ -75,7 +75,7 @@ def test_it_goes_on_with_what_it_was_begun_with() -> None:
     store = made("a.db")
     first = world(store)
     first.off_at = 3
-    with pytest.raises(Killed):
+    with pytest.raises(Killed, match="power"):
         run(first, budget=12.5, seeds=6, seconds=5000)
     left = killed(stored(store), store)
     store.save_session(left.model_copy(update={"seconds": 1000.0}).model_dump_json(), "running", left.id)
@@ -99,7 +99,7 @@ def test_what_an_experiment_added_to_a_run_is_not_known_too_early(monkeypatch: p
         made.off_at = off_at
         return made
 
-    with pytest.raises(Killed):
+    with pytest.raises(Killed, match="power"):
         run(dying(off_at=10), budget=30, force=True)
     left = killed(stored(store), store)
     (baseline,) = [t for t in left.trainings if (t.plan, t.seed) == (Plan(), 0)]
@@ -126,7 +126,7 @@ def test_it_tries_the_same_with_any_number_of_jobs(jobs: int) -> None:
     expected = same(run(alone, budget=40, jobs=2).session)
     first = LastFirst(store, score, world(store).diagnosis)
     first.off_at = len(alone.jobs) // 2
-    with pytest.raises(Killed):
+    with pytest.raises(Killed, match="power"):
         run(first, budget=40, jobs=2)
     killed(stored(store), store)
     second = LastFirst(store, score, world(store).diagnosis)
