@@ -23,8 +23,9 @@ from torch.utils.data import DataLoader, IterableDataset
 from advisor.instruments import Live
 from advisor.instruments._identity import identities
 from advisor.instruments._leaves import inputs_of
-from advisor.losses import LossCall, score_from, score_sums
+from advisor.losses import LossCall
 from advisor.metric import GAP, LAST_EPOCHS
+from advisor.scores import added, score_from, score_sums
 
 SHARE = 0.1  # of the run's time, where verdicts go by it: a choice; the last epochs are measured in any case
 IN_CASE = 0.01  # where they may have to: the first runs of a session, before it is known what judges them
@@ -117,7 +118,7 @@ class _Sums:
             return
         sums = score_sums(live.task, live.loss_name, output, target)
         if sums is not None:
-            self._score = sums if self._score is None else self._score + sums
+            self._score = added(self._score, sums)
         predicted = _classes(live.task, live.loss_name, output, target)
         if predicted is None:
             return

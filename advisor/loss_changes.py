@@ -23,13 +23,15 @@ class LossArguments:
 
     name:  of torch.nn.functional, or of the user's own class
     given: arguments by name (input, target, weight, reduction, ignore_index …); of a function of the user's own `input`
-           and `target`
+           and `target`. `input` is what the model gave, whichever side the loop hands over first
     scale: multiplies the value
+    target_first: the loop calls it as `loss_fn(target, output)`
     """
 
     name: str
     given: Mapping[str, Any]
     scale: float = 1.0
+    target_first: bool = False
 
     @property
     def output(self) -> Tensor | None:
@@ -44,12 +46,44 @@ class LossArguments:
         """The same call with another function or other arguments."""
         return dataclasses.replace(self, name=name or self.name, given={**self.given, **given})
 
+    def exchanged(self, name: str, **given: Any) -> LossArguments:
+        """Another function with these arguments and no others, its value as many times as large."""
+        return dataclasses.replace(self, name=name, given=given)
+
     def scaled(self, factor: float) -> LossArguments:
         """The same call, its value `factor` times as large."""
         return dataclasses.replace(self, scale=self.scale * factor)
 
 
 LossChange = Callable[[LossArguments], LossArguments]
+
+
+class Sides:
+    """The change before all others: what the model gave becomes `input`, also where the loop calls it the other way.
+
+    Gradients tell which side it is. Where there are none, as in validation, what training showed of the function holds.
+    """
+
+    def __init__(self) -> None:
+        self._target_first: dict[str, bool] = {}
+
+    def __call__(self, call: LossArguments) -> LossArguments:
+        first, second = call.output, call.target
+        if first is None or second is None:
+            return call
+        turned = is_target_first(first, second)
+        if first.requires_grad is not second.requires_grad:
+            if self._target_first.get(call.name) is not turned:  # written once: a compiled region is not compiled anew
+                self._target_first[call.name] = turned
+        elif not first.requires_grad:
+            turned = self._target_first.get(call.name, False)
+        return dataclasses.replace(call, given=_turned(call.given), target_first=True) if turned else call
+
+
+def is_target_first(first: object, second: object) -> bool:
+    """Whether what stands second was computed by what is trained, and what stands first was not."""
+    tensors = isinstance(first, Tensor) and isinstance(second, Tensor)
+    return tensors and second.requires_grad and not first.requires_grad  # type: ignore[attr-defined]  # they are
 
 
 class ChangedLoss:
@@ -59,30 +93,21 @@ class ChangedLoss:
         self._name, self._function, self._changes, self._others = name, function, changes, others
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        call = self._changed(args, kwargs)
-        return _scaled(self._computed_by(call)(**call.given), call.scale)
+        call = self.changed(args, kwargs)
+        function = self._function if call.name == self._name else self._others(call.name)
+        given = _turned(call.given) if self.gets_target_first(call) else call.given
+        return _scaled(function(**given), call.scale)
 
-    def arguments(self, args: Any, kwargs: Any) -> tuple[str, Callable[..., Any], tuple[()], dict[str, Any]]:
-        """What is really computed: (name, function, (), arguments by name)."""
-        call = self._changed(args, kwargs)
-        return call.name, self._computed_by(call), (), dict(call.given)
-
-    def _changed(self, args: Any, kwargs: Any) -> LossArguments:
+    def changed(self, args: Any, kwargs: Any) -> LossArguments:
+        """What is really computed."""
         call = LossArguments(self._name, {**dict(zip(parameter_names(self._function), args, strict=False)), **kwargs})
         for change in self._changes:
             call = change(call)
         return call
 
-    def _computed_by(self, call: LossArguments) -> Callable[..., Any]:
-        function: Callable[..., Any] = self._function if call.name == self._name else self._others(call.name)
-        return function
-
-
-def as_computed(name: str, function: Any, args: Any, kwargs: Any) -> tuple[str, Callable[..., Any], Any, Any]:
-    """A call as it is computed, which a plan may have changed: (name, function, args, kwargs)."""
-    if isinstance(function, ChangedLoss):
-        return function.arguments(args, kwargs)
-    return name, function, args, kwargs
+    def gets_target_first(self, call: LossArguments) -> bool:
+        """Whether the loop's order is kept: another function gets its arguments in its own."""
+        return call.target_first and call.name == self._name
 
 
 def own_module(loss_fn: object) -> nn.Module | None:
@@ -116,6 +141,10 @@ def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
     if getattr(function, "__module__", "") != functional.__name__:
         return ()
     return tuple(inspect.signature(function).parameters)
+
+
+def _turned(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {**given, "input": given["target"], "target": given["input"]}
 
 
 def _scaled(value: Any, scale: float) -> Any:

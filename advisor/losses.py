@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakSet
 
-import torch
 from torch import Tensor, nn
 
-from advisor.loss_changes import ChangedLoss, as_computed, parameter_names
+from advisor.loss_changes import ChangedLoss, is_target_first, parameter_names
 from advisor.record import Task
 
+PROBABILITIES = {"binary_cross_entropy"}  # a threshold at 0.5 instead of 0
 CLASSES = {"cross_entropy", "nll_loss", "multi_margin_loss"}
 BINARY = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "soft_margin_loss", "multilabel_soft_margin_loss"}
-PROBABILITIES = {"binary_cross_entropy"}  # a threshold at 0.5 instead of 0
 NO_SCORE = {
     "poisson_nll_loss",
     "kl_div",
@@ -114,16 +113,17 @@ def heard_loss(
     name: str, function: Callable[..., Any], args: Any, kwargs: Any, value: Tensor, *, inside: bool
 ) -> HeardLoss:
     """A call with its arguments by name."""
-    name, function, args, kwargs = as_computed(name, function, args, kwargs)
+    if isinstance(function, ChangedLoss):
+        call = function.changed(args, kwargs)
+        turned = function.gets_target_first(call)
+        return HeardLoss(call.name, call.output, call.target, call.given, value, inside, turned)
     given: dict[str, Any] = {}
     if isinstance(function, nn.Module):
         given = {key: v for key, v in vars(function).items() if not key.startswith("_") and key != "training"}
     names = parameter_names(function)
     given |= {**dict(zip(names, args, strict=False)), **kwargs} if names else kwargs
-    output = args[0] if args else kwargs.get("input")
-    target = args[1] if len(args) > 1 else kwargs.get("target")
-    output, target = (one if isinstance(one, Tensor) else None for one in (output, target))
-    turned = _target_first(output, target)
+    output, target = (one if isinstance(one, Tensor) else None for one in _two(args, kwargs))
+    turned = is_target_first(output, target)
     if turned:
         output, target = target, output
     return HeardLoss(name, output, target, given, value, inside, turned)
@@ -139,19 +139,20 @@ def loss_call(
     """
     if not isinstance(value, Tensor):
         return None
-    handed = None
+    handed, named = None, kwargs
+    output, target = _two(args, kwargs)
     if isinstance(function, ChangedLoss):
-        pair = (args[0] if args else kwargs.get("input"), args[1] if len(args) > 1 else kwargs.get("target"))
-        handed = (_detached(pair[0]), _detached(pair[1]))
-    name, computed, seen, named = as_computed(name, function, args, kwargs)
-    output = seen[0] if seen else named.get("input")
-    target = seen[1] if len(seen) > 1 else named.get("target")
-    turned = _target_first(output, target) or (target_first == name and not value.requires_grad)
+        call = function.changed(args, kwargs)
+        handed = _detached(output), _detached(target)
+        name, output, target, named, turned = call.name, call.output, call.target, call.given, call.target_first
+    else:
+        turned = is_target_first(output, target) or (target_first == name and not value.requires_grad)
+        if turned:
+            output, target = target, output
     if turned:
-        output, target = target, output
         handed = handed and (handed[1], handed[0])
     tensors = isinstance(output, Tensor), isinstance(target, Tensor)
-    reduction = named.get("reduction") or getattr(computed, "reduction", None)
+    reduction = named.get("reduction") or getattr(function, "reduction", None)
     rest = {key: v for key, v in kwargs.items() if key not in ("input", "target")}
     again = ComputedAgain(function, args[2:], rest, reduction, target_first=turned)
     if tensors[0] and any(_of_the_batch(value, output) for value in (*args[2:], *rest.values())):
@@ -196,15 +197,13 @@ class ComputedAgain:
             return None
         two = (targets, outputs) if self._target_first else (outputs, targets)
         if isinstance(self._function, ChangedLoss):  # a plan may change the reduction in training only
-            *_, now = self._function.arguments((*two, *self._args), self._kwargs)
-            self.reduction = now.get("reduction")
+            self.reduction = self._function.changed((*two, *self._args), self._kwargs).given.get("reduction")
         return self._function(*two, *self._args, **self._kwargs)
 
 
-def _target_first(output: Any, target: Any) -> bool:
-    """Whether what stands second was computed by what is trained, and what stands first was not."""
-    tensors = isinstance(output, Tensor) and isinstance(target, Tensor)
-    return tensors and target.requires_grad and not output.requires_grad
+def _two(args: Any, kwargs: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The first two arguments, as they were handed over."""
+    return args[0] if args else kwargs.get("input"), args[1] if len(args) > 1 else kwargs.get("target")
 
 
 def _of_the_batch(value: Any, output: Tensor) -> bool:
@@ -250,40 +249,3 @@ def task_of(name: str, output: Tensor | None, target: Tensor | None) -> Task | N
     if name in VALUES or (not integer and output.is_floating_point() and output.numel() == target.numel()):
         return "regression"
     return None
-
-
-def score_sums(task: Task, name: str, output: Tensor, target: Tensor) -> Tensor | None:
-    """What has to be added up over batches for a score, on the device; None where the shapes do not allow one.
-
-    classification: (2,) [right, counted];  regression: (4,) [n, sum y, sum y², sum (y - ŷ)²] over all elements
-    """
-    if task == "multiclass":
-        if output.dim() < 2:  # the loss of another task beside it
-            return None
-        if target.is_floating_point():  # class probabilities
-            if target.shape != output.shape:
-                return None
-            target = target.argmax(1)
-        predicted = output.argmax(1)
-        if predicted.shape != target.shape:
-            if output.dim() != target.dim() + 1 or output.shape[:-1] != target.shape:
-                return None
-            predicted = output.argmax(-1)
-        counted = target >= 0  # ignore_index is negative by default
-        return torch.stack([((predicted == target) & counted).sum(), counted.sum()]).double()
-    if output.numel() != target.numel() or not output.numel():
-        return None
-    output, target = output.reshape(-1).double(), target.reshape(-1).double()
-    if task == "binary":
-        right = ((output > (0.5 if name in PROBABILITIES else 0.0)) == (target > 0.5)).sum()
-        return torch.stack([right, torch.full_like(right, output.numel())]).double()
-    n = torch.full((), float(output.numel()), dtype=torch.double, device=output.device)
-    return torch.stack([n, target.sum(), (target**2).sum(), ((target - output) ** 2).sum()])
-
-
-def score_from(task: Task, sums: Tensor) -> Tensor:
-    """Accuracy in [0, 1], or R² = 1 - residual / variance (NaN where the targets do not vary), on the device."""
-    if task == "regression":
-        n, total, squares, residual = sums.unbind()
-        return 1 - residual / (squares - total**2 / n)
-    return sums[0] / sums[1]

@@ -18,7 +18,7 @@ MOST_LINES = 300  # the design's: when a file wants to be a hub, split it
 # From one immutable value to the next. A module imports from its own group and from those above it, never from below.
 FLOW: tuple[tuple[str, str], ...] = (
     ("record", "errors processes record snapshot schema database store"),
-    ("evidence", "evidence progress loss_inputs metric"),
+    ("evidence", "evidence progress loss_inputs metric class_balance"),
     ("rules", "finding source_facts thresholds calibration rulebook"),
     ("diagnosis", "diagnosis states"),
     ("plan", "plan config assignment session call_sites"),
@@ -27,7 +27,7 @@ FLOW: tuple[tuple[str, str], ...] = (
         "watching",
         "replacing tracing fence taps losses loss_changes sampling recording instruments bridging capture probes "
         "remedies ranks hooks roles training_losses forwards evaluated validations observing probing independent "
-        "passes loaders ending epochs describing watching",
+        "scores passes loaders ending epochs describing watching",
     ),
     ("trial", "script program overlay moves scan open_files sandbox seeds trial child executors"),
     ("verdict", "verdict"),
@@ -65,6 +65,7 @@ TORCH = {
     "tracing": "part of watching: where a script makes its objects",
     "loaders": "part of watching: the loaders of the calling frames",
     "losses": "reads outputs and targets",
+    "scores": "adds up outputs and targets",
     "loss_changes": "computes another loss in the place of the loop's",
     "instruments": "live objects -> numbers",
     "probes": "experiments on copies of the model",

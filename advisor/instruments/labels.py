@@ -5,8 +5,8 @@ For one label a sample (multiclass), one column (binary), or for numbers (regres
     batch_mixing           fact of the first epochs: 1 where batches are as mixed as random ones of their size, 0 where
                            each holds one class (entropy of a batch over what random batches have), or where the
                            targets of a batch are all alike (variance within batches over what random batches have)
-    label_counts           fact: how often each class was learnt in what was read of the first epochs; absent where a
-                           part of sorted data was read
+    label_counts           fact: how often each class was learnt in what was read of the first epochs, and its `weight`
+                           where the loss has one for each; absent where a part of sorted data was read
     val_balanced_accuracy  series an epoch: mean of the classes' recalls
     val_classes            fact of the last epoch, a list a class: count, recall, predicted (how often it was said),
                            separation (how far its score is higher for its own samples than for others, in standard
@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from advisor.instruments import Live, LossCall
+from advisor.class_balance import ARGUMENTS
+from advisor.instruments import HeardLoss, Live, LossCall
 from advisor.instruments._leaves import target_of
 from advisor.instruments._mixing import mixing_of_classes, mixing_of_values
 from advisor.losses import PROBABILITIES
@@ -51,6 +52,7 @@ class Labels:
         self._losses: list[Tensor] = []
         self._equal: list[Tensor] = []  # whether a batch's target was the loss's, in the first steps
         self._classes = 0
+        self._weights: dict[str, Tensor] = {}  # of the classes, by the loss that got them last
         self._table: list[Values] = []  # (batches, classes) counts, or (batches, 3) size, mean, variance of numbers
         self._pending: list[tuple[Tensor, Tensor]] = []  # (output, target) of validation
         self._waiting = 0  # numbers in them
@@ -60,6 +62,11 @@ class Labels:
         target = target_of(batch)
         if live.epoch < EPOCHS_READ and target is not None and _is_column(target) and len(self._batches) < MOST_BATCHES:
             self._batches.append(target.detach().reshape(-1))
+
+    def loss_called(self, live: Live, heard: HeardLoss) -> None:
+        given = heard.given.get(ARGUMENTS.get(heard.name, ""))
+        if live.epoch < EPOCHS_READ and isinstance(given, Tensor):
+            self._weights[heard.name] = given.detach().reshape(-1)
 
     def step_loss(self, live: Live, call: LossCall) -> None:
         if live.epoch >= EPOCHS_READ or call.target is None or not _is_column(call.target):
@@ -112,7 +119,15 @@ class Labels:
         counts: Values = table.sum(0)
         whole = counts.sum() >= NEARLY * live.samples or (mixing is not None and mixing >= MIXED)
         if self._classes and whole:
-            live.fact("label_counts", _listed({"count": counts}, counts))
+            live.fact("label_counts", _listed({"count": counts} | self._weighed(live), counts))
+
+    def _weighed(self, live: Live) -> dict[str, Values]:
+        """The column of the weights, where the loss has one for each class."""
+        given = self._weights.get(live.loss_name)
+        weights = np.empty(0) if given is None else given.double().cpu().numpy()
+        if live.task == "binary" and len(weights) == 1:
+            weights = np.append(1.0, weights)  # of what is no positive
+        return {"weight": weights} if len(weights) == self._classes else {}
 
     def _end_validation(self, live: Live, sums: Values) -> None:
         count, right, said, own, own_squares, all_, all_squares = sums

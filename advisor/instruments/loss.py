@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from advisor.instruments import Live, LossCall
-from advisor.losses import score_from, score_sums
 from advisor.record import Phase
+from advisor.scores import added, score_from, score_sums
 
 
 class Sums:
@@ -29,7 +29,7 @@ class Sums:
         if live.task is not None and call.output is not None and call.target is not None:
             sums = score_sums(live.task, live.loss_name, call.output, call.target)
             if sums is not None:
-                self.score = sums if self.score is None else self.score + sums
+                self.score = added(self.score, sums)
 
     def emit(self, live: Live, phase: Phase) -> None:
         if self.loss is not None and self.samples:
@@ -51,7 +51,7 @@ class Loss:
         sums = score_sums(live.task, live.loss_name, call.output, call.target)
         if sums is not None:
             live.emit(f"step_{score_name(live)}", "step", score_from(live.task, sums))
-            self._running.score = sums if self._running.score is None else self._running.score + sums
+            self._running.score = added(self._running.score, sums)
 
     def validation(self, live: Live, call: LossCall) -> None:
         self._val.add(live, call)

@@ -33,7 +33,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from advisor.errors import PlanError
-from advisor.loss_changes import LossChange, hook_loss_fn, own_module
+from advisor.loss_changes import LossChange, Sides, hook_loss_fn, own_module
 from advisor.plan import Plan, Step
 from advisor.record import Json, Record, Task
 
@@ -139,7 +139,7 @@ class Session:
         own = own_module(self.loss_fn)
         if own is not None and not self.loss_changes:
             self.on_leave(hook_loss_fn(own, self.loss_changes))
-        self.loss_changes.append(change)
+        self.loss_changes += [change] if self.loss_changes else [Sides(), change]
 
     def in_loop(self, context: AbstractContextManager[Any]) -> None:
         """Enter `context` whenever the loop's own code begins an epoch; leave it when that ends, however it does."""

@@ -65,7 +65,7 @@ def in_training(session: Session) -> bool:
 
 def refuse_other(session: Session, remedy: str, names: Collection[str]) -> None:
     """Raises: CannotApply where the loop's loss function is known, is none of these, and nothing exchanges it."""
-    name = _name(session.loss_fn)
+    name = function_of(session.loss_fn)
     if name is not None and name not in names and not session.loss_changes:
         raise CannotApply(f"the loss is {name}", context=remedy, hint=f"it changes {', '.join(sorted(names))}")
 
@@ -88,7 +88,7 @@ def logit(p: Tensor) -> Tensor:
     return log(p) - torch.log1p(-p.clamp_max(1 - torch.finfo(p.dtype).eps / 2))
 
 
-def _name(loss_fn: Callable[..., Any] | None) -> str | None:
+def function_of(loss_fn: Callable[..., Any] | None) -> str | None:
     """The function of torch's that a loss function is or calls; None where that cannot be told."""
     if isinstance(loss_fn, nn.Module):
         return FUNCTIONS.get(type(loss_fn).__name__) if type(loss_fn).__module__ == nn.modules.loss.__name__ else None

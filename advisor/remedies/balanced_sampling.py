@@ -30,6 +30,7 @@ from collections.abc import Iterator
 from pydantic import Field
 from torch.utils.data import RandomSampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler
 
+from advisor.class_balance import UNEVEN
 from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
 from advisor.evidence import Evidence
@@ -39,7 +40,7 @@ from advisor.remedies import Session
 from advisor.remedies._labels import labels_of
 from advisor.remedies._random import own_generator
 from advisor.remedies._sampling import exchange_sampler, indexed_loader, was_sampled
-from advisor.remedies.class_weights import UNEVEN, counted
+from advisor.remedies.class_weights import counted
 
 CHANGES = frozenset({"class_balance", "sampler"})
 PLAIN = (RandomSampler, SequentialSampler, SubsetRandomSampler, WeightedRandomSampler)

@@ -3,7 +3,8 @@
 ## What it does
 Gives cross_entropy and nll_loss a `weight`, a binary cross entropy a `pos_weight`: the inverse of the class's share in
 the training data, to the power of `power`, on average 1 over the samples. Only in training: the validation loss stays
-what it was. Shares are those given by `counts`, else those of the labels in the data set.
+what it was. Shares are those given by `counts`, else those of the labels in the data set. A loss that has weights keeps
+them, unless they rise with the shares, without exception: those are the wrong way round, and are replaced.
 
 ## When it helps
 class_imbalance: a rare class that the model has learnt and does not name. Accuracy may fall while balanced accuracy
@@ -32,11 +33,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from advisor.class_balance import ARGUMENTS, UNEVEN, goes_with_counts
 from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
 from advisor.evidence import Evidence, Missing
 from advisor.loss_changes import LossArguments
-from advisor.record import Record
+from advisor.record import Json, Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
 from advisor.remedies._labels import labels_of
@@ -45,13 +47,14 @@ from advisor.remedies._loss_calls import (
     CLASSES,
     calls_changed,
     change_calls,
+    function_of,
     in_training,
     loss_may_be,
     refuse_other,
 )
 
 CHANGES = frozenset({"class_balance"})
-UNEVEN = 2.0  # most frequent over rarest: below, weights hardly differ (a convention)
+GIVEN = ("weight", "pos_weight")  # the loop's own, whichever the function takes
 
 
 class Parameters(_Parameters):
@@ -73,10 +76,8 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
 
 
 def apply(session: Session, parameters: Parameters) -> None:
-    """Raises: CannotApply where no labels can be read, or the loss takes no weights or has some."""
+    """Raises: CannotApply where no labels can be read, or the loss takes no weights or has some that are kept."""
     refuse_other(session, "class_weights", CLASSES | BINARY)
-    if any(isinstance(getattr(session.loss_fn, name, None), Tensor) for name in ("weight", "pos_weight")):
-        raise CannotApply("the loss has weights already", context="class_weights")
     counts: Sequence[float] | None = parameters.counts
     if counts is None:
         _, labels = labels_of(session, "class_weights", every=False)
@@ -84,8 +85,11 @@ def apply(session: Session, parameters: Parameters) -> None:
     weights = weights_of(counts, parameters.power)
     if len(weights) < 2 or max(weights) == min(weights):
         raise CannotApply("all classes are equally frequent", context="class_weights")
-    change = _Weigh(session, weights)
-    change_calls(session, "class_weights", change, {"weights": [float(f"{weight:.4g}") for weight in weights]})
+    change = _Weigh(session, weights, counts)
+    given = {name: getattr(session.loss_fn, name, None) for name in GIVEN}
+    if not change.may_weigh(LossArguments(function_of(session.loss_fn) or "", given)):
+        raise CannotApply("the loss has weights already", context="class_weights")
+    change_calls(session, "class_weights", change, change.facts)
 
 
 def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  any weights leave the same fact
@@ -113,33 +117,58 @@ def weights_of(counts: Sequence[float], power: float) -> list[float]:
     return [weight / mean if weight else 1.0 for weight in raw]
 
 
-class _Weigh:
-    """A call of a training loss -> the same with weights."""
+def is_turned(given: Tensor, counts: Sequence[float]) -> bool:
+    """Whether weights, or a single pos_weight, rise with the counts. It waits for the device."""
+    listed = given.detach().reshape(-1).tolist()
+    return goes_with_counts([1.0, *listed] if len(listed) == 1 else listed, counts)
 
-    def __init__(self, session: Session, weights: list[float]) -> None:
-        self._session, self._weights = session, weights
-        self._ready: dict[tuple[torch.device, torch.dtype, int], Tensor] = {}  # a copy to the device waits for it
+
+class _Weigh:
+    """A call of a training loss -> the same with weights. facts: the weights that it got, in full."""
+
+    def __init__(self, session: Session, weights: list[float], counts: Sequence[float]) -> None:
+        self._session, self._weights, self._counts = session, weights, counts
+        self._replaces: dict[tuple[str, torch.Size], bool] = {}  # the loop's own weights, by what the first call showed
+        self.facts: dict[str, Json] = {"weights": list(weights)}
+        self._ready: dict[tuple[torch.device, torch.dtype, int], Tensor] = {}
 
     def __call__(self, call: LossArguments) -> LossArguments:
         output, target = call.output, call.target
         if output is None or target is None or not in_training(self._session):
             return call
-        if call.given.get("weight") is not None or call.given.get("pos_weight") is not None:
+        if not self.may_weigh(call):
             return call
         if call.name in CLASSES:
             classes = output.shape[1 if output.dim() > 1 else 0]
-            return call.replace(weight=self._on(output, classes)) if classes >= len(self._weights) else call
+            if classes < len(self._weights):
+                return call
+            weights = [*self._weights, *([1.0] * (classes - len(self._weights)))]
+            self.facts["weights"] = [*weights]
+            return call.replace(weight=self._on(output, weights))
         if call.name not in BINARY or len(self._weights) != 2 or output.numel() != len(output):
             return call
+        negative, positive = self._weights
         if call.name == "binary_cross_entropy_with_logits":
-            return call.replace(pos_weight=self._on(output, 2)[1] / self._on(output, 2)[0])
-        negative, positive = self._on(output, 2)
+            return call.replace(pos_weight=self._on(output, positive / negative))
         return call.replace(weight=torch.where(target > 0.5, positive / negative, 1.0))
 
-    def _on(self, output: Tensor, classes: int) -> Tensor:
-        """(classes,) weights beside an output."""
-        key = output.device, output.dtype, classes
+    def may_weigh(self, call: LossArguments) -> bool:
+        """Whether a call has no weights, or such as are the wrong way round."""
+        return all(self._may_replace(call, name) for name in GIVEN)
+
+    def _may_replace(self, call: LossArguments, name: str) -> bool:
+        given = call.given.get(name)
+        if not isinstance(given, Tensor):
+            return given is None
+        key = call.name, given.shape
+        if key not in self._replaces and not torch.compiler.is_compiling():
+            self._replaces[key] = ARGUMENTS.get(call.name) == name and is_turned(given, self._counts)
+        return self._replaces.get(key, False)
+
+    def _on(self, output: Tensor, weights: float | list[float]) -> Tensor:
+        """() or (C,) weights beside an output, copied there once: a copy to a device waits for it."""
+        size = len(weights) if isinstance(weights, list) else 0
+        key = output.device, output.dtype, size
         if key not in self._ready:
-            ones = [1.0] * (classes - len(self._weights))
-            self._ready[key] = torch.tensor([*self._weights, *ones], dtype=output.dtype, device=output.device)
+            self._ready[key] = torch.tensor(weights, dtype=output.dtype, device=output.device)
         return self._ready[key]

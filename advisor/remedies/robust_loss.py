@@ -65,17 +65,17 @@ def apply(session: Session, parameters: Parameters) -> None:
     facts: dict[str, Json] = {"delta": parameters.delta}
 
     def change(call: LossArguments) -> LossArguments:
-        output, target = call.output, call.target
-        if call.name != "mse_loss" or output is None or target is None or not in_training(session):
+        target = call.target
+        if call.name != "mse_loss" or call.output is None or target is None or not in_training(session):
             return call
         if facts["delta"] is None:
             if torch.compiler.is_compiling():
                 return call
-            facts["delta"] = spread(output if target.requires_grad else target) or None
+            facts["delta"] = spread(target) or None
         if facts["delta"] is None:
             return call
         given = {key: call.given[key] for key in ("input", "target", "reduction", "weight") if key in call.given}
-        return LossArguments("huber_loss", {**given, "delta": facts["delta"]}, call.scale)
+        return call.exchanged("huber_loss", **given, delta=facts["delta"])
 
     change_calls(session, "robust_loss", change, facts)
 

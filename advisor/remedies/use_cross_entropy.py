@@ -82,7 +82,6 @@ class Labels:
     dim: int | None
     one_hot: bool
     squashed: Squashed
-    swapped: bool
 
 
 class Exchange:
@@ -104,8 +103,7 @@ class Exchange:
         labels = self._labels(call.name, output, target)
         if labels is None:
             return call
-        pair = (target, output) if labels.swapped else (output, target)
-        return _exchanged(call, *pair, labels, mine=mine)
+        return _exchanged(call, output, target, labels, mine=mine)
 
     def _labels(self, name: str, output: Tensor, target: Tensor) -> Labels | None:
         key = (name, output.shape[1:], target.shape[1:], target.dim(), target.is_floating_point())
@@ -113,32 +111,31 @@ class Exchange:
             return self._known.get(key)
         if self._known and not torch.is_grad_enabled() and name not in {known[0] for known in self._known}:
             return None  # a measure that only validation takes, whatever it is
-        swapped = target.requires_grad and not output.requires_grad
-        found = _look(*((target, output) if swapped else (output, target)), swapped=swapped)
+        found = _look(output, target)
         self._looks[key] = self._looks.get(key, 0) + 1
         if torch.is_grad_enabled() and (found is not None or self._looks[key] >= LOOKS):
             self._known[key] = found
         return found
 
 
-def _look(output: Tensor, target: Tensor, *, swapped: bool) -> Labels | None:
+def _look(output: Tensor, target: Tensor) -> Labels | None:
     """What a call's tensors say; it waits for the device, in the first batches only."""
     if not output.is_floating_point() or not output.dim() or not output.numel() or target.is_complex():
         return None
     rest, classes = tuple(output.shape), _class_dimensions(output)
     if not target.is_floating_point() and target.dim() + 1 == output.dim():
         dim = next((d for d in classes if (*rest[:d], *rest[d + 1 :]) == tuple(target.shape)), None)
-        return None if dim is None else Labels(dim, False, _squashed(output, dim), swapped)
+        return None if dim is None else Labels(dim, False, _squashed(output, dim))
     target = target.detach()
     if not bool(((target == 0) | (target == 1)).all()):
         return None
     if target.shape == output.shape:
         dim = next((d for d in classes if bool((target.sum(d) == 1).all())), None)
         if dim is not None:
-            return Labels(dim, True, _squashed(output, dim), swapped)
+            return Labels(dim, True, _squashed(output, dim))
     single = math.prod(rest[1:]) == 1 and target.numel() == output.numel()
     both = single and bool(target.min() != target.max())
-    return Labels(None, False, _squashed(output, None), swapped) if both else None
+    return Labels(None, False, _squashed(output, None)) if both else None
 
 
 def _class_dimensions(output: Tensor) -> list[int]:
@@ -170,14 +167,14 @@ def _exchanged(call: LossArguments, output: Tensor, target: Tensor, labels: Labe
         name = "binary_cross_entropy" + ("" if squashed and not half else "_with_logits")
         scores = logit(output) if squashed and half else output
         like = target.reshape(output.shape).to(scores.dtype)
-        return LossArguments(name, {**given, "input": scores, "target": like}, call.scale)
+        return call.exchanged(name, **given, input=scores, target=like)
     scores, name = output, "cross_entropy"
     if labels.squashed == "softmax":
         scores, name = log(output), "nll_loss"
     elif labels.squashed == "sigmoid":
         scores = logit(output)
     classes = target.argmax(labels.dim) if labels.one_hot else target.long()
-    return LossArguments(name, {**given, "input": scores.movedim(labels.dim, 1), "target": classes}, call.scale)
+    return call.exchanged(name, **given, input=scores.movedim(labels.dim, 1), target=classes)
 
 
 def _measures_labels(one: LossInputs) -> bool:

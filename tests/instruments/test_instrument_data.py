@@ -274,6 +274,37 @@ def test_labels_are_counted_and_validation_by_class() -> None:
     assert found["val_classes"]["separation"] == [None, None]  # its score is the same for all
 
 
+@pytest.mark.parametrize(
+    ("binary", "loss_fn", "expected"),
+    [
+        (False, nn.CrossEntropyLoss(), None),
+        (False, nn.CrossEntropyLoss(torch.tensor([0.25, 0.75])), [0.25, 0.75]),
+        (False, lambda x, y: functional.nll_loss(x.log_softmax(1), y, torch.tensor([0.25, 0.75])), [0.25, 0.75]),
+        (True, nn.BCEWithLogitsLoss(pos_weight=torch.tensor([3.0])), [1.0, 3.0]),
+        (True, nn.BCEWithLogitsLoss(torch.tensor([3.0])), None),
+    ],
+    ids=["none", "module", "function", "positive", "samples"],
+)
+def test_weights_of_the_classes_stand_beside_their_counts(
+    binary: bool, loss_fn: Any, expected: list[float] | None
+) -> None:
+    """As the loss gets them; a weight of each sample is none."""
+    y = torch.tensor([0] * 30 + [1] * 10)
+    y = y.float()[:, None] if binary else y
+    data = DataLoader(TensorDataset(rows(40), y), 10, shuffle=True)
+    model = nn.Linear(6, 1 if binary else 2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    watch = advisor.watch(range(2), model, optimizer, train=data, report=False)
+    for _ in watch:
+        for x, labels in data:
+            optimizer.zero_grad()
+            loss_fn(model(x), labels).backward()
+            optimizer.step()
+    counts = watch.record.facts["label_counts"]
+    assert isinstance(counts, dict)
+    assert (counts["count"], counts.get("weight")) == ([60.0, 20.0], expected)
+
+
 def test_a_part_of_sorted_data_says_nothing_of_the_classes() -> None:
     """Six batches of a thousand samples were read, each of one class: no counts, rather than wrong ones."""
     found: dict[str, Any] = {}

@@ -76,6 +76,39 @@ def test_two_classes_are_weighted_by_pos_weight(*, sigmoid: bool) -> None:
     assert same(run(network(1), (x, y), plain, PLAN), right)
 
 
+@pytest.mark.parametrize("form", ["object", "function"])
+def test_weights_that_are_the_wrong_way_round_are_replaced(form: str) -> None:
+    """The classes' shares in the place of their inverse: training is weighted as if there were none."""
+    x, y = uneven()
+    shares = y[:60].bincount() / 60
+
+    def turned(output: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(output, target, weight=shares)
+
+    repaired = run(network(), (x, y), nn.CrossEntropyLoss(shares) if form == "object" else turned, PLAN)
+    assert same(repaired, run(network(), (x, y), nn.CrossEntropyLoss(inverse(y[:60], 1.0)), val_loss=turned))
+
+
+def test_a_pos_weight_that_is_the_wrong_way_round_is_replaced() -> None:
+    """A rare positive that counts a quarter."""
+    x, _ = table(80)
+    y = (torch.arange(80) % 5 == 0).float()[:, None]
+    turned, right = (nn.BCEWithLogitsLoss(pos_weight=torch.tensor([weight])) for weight in (0.25, 4.0))
+    assert same(run(network(1), (x, y), turned, PLAN), run(network(1), (x, y), right, val_loss=turned))
+
+
+def test_weights_that_a_call_has_are_kept() -> None:
+    """A cost of each mistake is not the remedy's to change: nothing is weighted, and the record says so."""
+    x, y = uneven()
+
+    def costly(output: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(output, target, weight=torch.tensor([3.0, 1.0, 2.0]))
+
+    kept = run(network(), (x, y), costly, PLAN)
+    assert same(kept, run(network(), (x, y), costly))
+    assert not class_weights.took_effect(kept.record, Parameters())
+
+
 def test_counts_of_the_evidence_need_no_data_set() -> None:
     """Where a loop feeds its batches by hand, the counts that reached the loss serve; a class without any weighs 1."""
     session = session_of(mlp(), uneven())
@@ -153,6 +186,9 @@ def test_what_has_no_classes_cannot_be_weighted() -> None:
     session.loss_fn = nn.CrossEntropyLoss(torch.ones(3))
     with pytest.raises(CannotApply, match="has weights already"):
         class_weights.apply(session, Parameters())
+    session.loss_fn = nn.BCELoss(torch.tensor([0.25]))  # of each sample, and not of the positive class
+    with pytest.raises(CannotApply, match="has weights already"):
+        class_weights.apply(session, Parameters(counts=(80, 20)))
     session.loss_fn = nn.MSELoss()
     with pytest.raises(CannotApply, match="the loss is mse_loss"):
         class_weights.apply(session, Parameters())

@@ -53,6 +53,49 @@ def test_imbalance_alone_is_no_fault(change: dict[str, Any]) -> None:
     assert result("class_imbalance", imbalanced(**change)) == "clear"
 
 
+def weighed(*weights: float, counts: tuple[float, float] = (970.0, 30.0), separation: float = 1.2) -> Evidence:
+    said = {"count": [970.0, 30.0], "recall": [1.0, 0.1], "predicted": [997.0, 3.0], "separation": [separation] * 2}
+    return run({"label_counts": {"count": [*counts], "weight": [*weights]}, "val_classes": said})
+
+
+def test_weights_that_rise_with_the_shares_are_said_to_be_the_wrong_way_round() -> None:
+    """One label in four is not rare; a third of the weight leaves it a tenth of the loss."""
+    assert result("class_imbalance", weighed(1.0, 1.0, counts=(750.0, 250.0))) == "clear"
+    found = fired("class_imbalance", weighed(0.75, 0.25, counts=(750.0, 250.0)))
+    assert found.message.startswith(
+        "Class 1 has 25.0% of the training labels, and the loss weighs frequent classes more, which leaves it 10.0% of "
+        "the loss, and is recognised in 10%"
+    )
+    assert found.first_step.startswith("Give the loss the inverse of each class's share")
+    assert "weight 0.25, the largest 0.75" in [number.text for number in found.numbers]
+
+
+def test_shares_as_weights_are_why_a_class_was_not_learnt() -> None:
+    """With other weights that rise with the shares, it may be that nobody can tell the class from the others."""
+    assert fired("class_imbalance", weighed(0.97, 0.03, separation=0.0)).first_step.startswith(
+        "Give the loss the inverse"
+    )
+    assert fired("class_imbalance", weighed(960.0, 31.0, separation=0.0))
+    assert result("class_imbalance", weighed(0.75, 0.25, separation=0.0)) == "clear"
+    assert result("class_imbalance", weighed(1.0, 1.0, separation=0.0)) == "clear"
+
+
+def test_weights_that_make_up_for_the_shares_leave_nothing_to_say() -> None:
+    """With the inverse each class has the same part of the loss; with a little of it the class is still rare."""
+    assert result("class_imbalance", weighed(0.5, 16.0)) == "clear"
+    found = fired("class_imbalance", weighed(1.0, 2.0))
+    assert "has 3.0% of the training labels, 5.8% as the loss weighs them, and" in found.message
+    assert found.first_step.startswith("Weight the loss by the inverse")
+
+
+@pytest.mark.parametrize(
+    "weights", [(2.0, 2.0), (0.0, 0.0), (1.0,), (float("nan"), 1.0)], ids=["equal", "none", "too few", "no number"]
+)
+def test_weights_that_say_nothing(weights: tuple[float, ...]) -> None:
+    """The classes count as often as they are there."""
+    assert fired("class_imbalance", weighed(*weights)) == fired("class_imbalance", imbalanced())
+
+
 def noisy(contradicted: float, right: float, validated: float = 0.97) -> Evidence:
     """After the first epoch the model contradicts so many labels; at the end so many training answers are right."""
     passes = np.array([contradicted, 0.0, 0.0, 0.0, 0.0, 0.0])
