@@ -46,8 +46,10 @@ class CallSites(BaseModel):
 
     watch:  the call of `advisor.watch`;  loop: the loop over it
     layers: by their names in the model, those that a plan grafted left out
-    calls:  "backward", "step", "clip_grad_norm_", "clip_grad_value_", "train" and "val" (loops over these loaders);
-            each with the frames of the script that led there, innermost first
+    calls:  "backward", "step", "clip_grad_norm_", "clip_grad_value_", "train" and "val" (loops over these loaders),
+            and what a remedy hears; each with the frames of the script that led there, innermost first
+    transforms: those of the "train" and the "val" data set and of what they are made of, in the order in which
+            remedies look at them; "other" for those of data sets that neither loader reads, as far as known
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,3 +63,4 @@ class CallSites(BaseModel):
     loss_fn: Made | None = None
     layers: dict[str, Made] = {}
     calls: dict[str, tuple[tuple[Site, ...], ...]] = {}
+    transforms: dict[str, tuple[Made | None, ...]] = {}

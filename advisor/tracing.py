@@ -1,5 +1,5 @@
-"""A training, run under `traced` -> where its script made the optimizer, the loaders, the layers and the loss, and
-where it calls backward and step: file, line and column, from the frames of the run itself.
+"""A training, run under `traced` -> where its script made the optimizer, the loaders, the layers, the loss and the
+transforms of its data sets, and where it calls backward and step: file, line and column, from the frames of the run.
 
 Only a run that is made for a patch is traced (`Job.traced`); to any other run this file does nothing. Objects and
 frames are looked at, nothing is called that the script does not call, and no random number is drawn.
@@ -7,12 +7,14 @@ frames are looked at, nothing is called that the script does not call, and no ra
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from enum import Enum
 from functools import partial, wraps
 from pathlib import Path
 from types import CodeType, FrameType
@@ -21,11 +23,12 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from advisor.call_sites import FACT, CallSites, Made, Site
 from advisor.record import Json
 from advisor.remedies import Session
+from advisor.remedies._transforms import Place, places
 from advisor.replacing import packages, replaced
 
 OURS = str(Path(__file__).parent) + os.sep
@@ -53,8 +56,13 @@ class _Trace:
             self.made[id(thing)] = (weakref.ref(thing), type(thing).__name__, chain[0])
             self.objects[chain[0]] += 1
 
-    def called(self, what: str) -> None:
-        chain = self._chain()
+    def stands_for(self, new: Any, old: Any) -> None:
+        reference, *made = self.made.get(id(old), (lambda: None, "", None))
+        if reference() is old:
+            self.made[id(new)] = (weakref.ref(new), *made)
+
+    def called(self, what: str, *, told: bool = False) -> None:
+        chain = self._chain(told=told)
         if chain:
             self.calls.setdefault(what, {})[chain] = None
 
@@ -75,14 +83,14 @@ class _Trace:
         chains = list(self.calls.get(what, ()))
         return chains[-1][0] if chains else None
 
-    def _chain(self) -> Chain:
-        """The user's frames, innermost first; () where advisor itself acts."""
+    def _chain(self, *, told: bool = False) -> Chain:
+        """The user's frames, innermost first; () where advisor itself acts, and does not tell of a call of theirs."""
         frame: FrameType | None = sys._getframe(2)
         found: list[Site] = []
         while frame is not None and frame.f_globals.get("__name__") != "runpy":  # which runs the script
             file = frame.f_code.co_filename
             if file.startswith(OURS):
-                if not found and file not in PASSING:
+                if not found and not told and file not in PASSING:
                     return ()
             elif not file.startswith(("<", *packages())):
                 found.append(self._site(frame))
@@ -122,9 +130,15 @@ def traced(script: Path) -> Iterator[None]:
 
 
 def called(what: str) -> None:
-    """`watch` tells of its own calls; nothing happens in a run that is not traced."""
+    """Whom the script calls tells of it, `watch` or a remedy; nothing happens in a run that is not traced."""
     if _trace is not None:
-        _trace.called(what)
+        _trace.called(what, told=True)
+
+
+def stands_for(new: Any, old: Any) -> None:
+    """A remedy tells that an object of its own is in the place of the user's: it counts as made where that one was."""
+    if _trace is not None:
+        _trace.stands_for(new, old)
 
 
 def call_sites(session: Session) -> dict[str, Json]:
@@ -146,14 +160,37 @@ def call_sites(session: Session) -> dict[str, Json]:
         loss_fn=trace.of(session.loss_fn),
         layers={name: where for name, where in made if where is not None},
         calls=calls,
+        transforms=_transforms(trace, session),
     )
     return {FACT: found.model_dump(mode="json")}
+
+
+def _transforms(trace: _Trace, session: Session) -> dict[str, tuple[Made | None, ...]]:
+    loaders = {"train": session.train, "val": session.val}
+    found = {which: _places(loader.dataset) for which, loader in loaders.items() if loader is not None}
+    seen = {id(place.owner) for here in found.values() for place in here}
+    # type(): isinstance would ask a proxy for its __class__, and a dead proxy raises
+    living = [thing for thing in gc.get_objects() if issubclass(type(thing), Dataset)]
+    others = [place for data in living for place in _places(data) if id(place.owner) not in seen]
+    made = {which: tuple(trace.of(place.transform) for place in here) for which, here in found.items()}
+    return {**made, "other": tuple(here for place in others if (here := trace.of(place.transform)) is not None)}
+
+
+def _places(data: Any) -> list[Place]:
+    found: list[Place] = []
+    with suppress(Exception):  # a property of the user's own may raise anything: what is not known is not edited
+        found.extend(places(data))
+    return found
 
 
 def _replacements(trace: _Trace) -> Iterator[tuple[Any, str, Any]]:
     """(class or module, name, what stands there while the run is traced)."""
     for kind in (nn.Module, Optimizer, DataLoader):
         yield kind, "__init__", _telling(kind.__init__, trace.note)
+    loaded = sys.modules.get("torchvision.transforms.transforms")  # never imported for this
+    for kind in vars(loaded).values() if loaded is not None else ():
+        if isinstance(kind, type) and "__init__" in vars(kind) and not issubclass(kind, nn.Module | Enum):
+            yield kind, "__init__", _telling(kind.__init__, trace.note)  # ToTensor, Compose: no modules, as v2's are
     yield DataLoader, "__iter__", _telling(DataLoader.__iter__, trace.looped)
     yield Tensor, "backward", _telling(Tensor.backward, lambda _: trace.called("backward"))
     for name in ("clip_grad_norm_", "clip_grad_value_"):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
+import pytest
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader
+from torchvision.transforms import Compose, ToTensor
 
 from advisor.call_sites import FACT, CallSites
+from advisor.plan import Plan
 from advisor.store import Store
 from advisor.tracing import traced
 
@@ -67,16 +70,57 @@ def test_the_lines_of_a_script(tmp_path: Path) -> None:
     assert lines == {"backward": [[15, 19]], "step": [[16, 19]], "train": [[14, 19]]}
 
 
+TRANSFORMED = """\
+import torch, advisor
+from torch.utils.data import DataLoader, Dataset, Subset
+from torchvision import transforms
+from torchvision.transforms import v2
+
+class Pictures(Dataset):
+    def __init__(self, transform):
+        self.transform = transform
+    def __len__(self):
+        return 8
+    def __getitem__(self, index):
+        return self.transform(torch.full((1, 4, 4), float(index)))
+
+train = DataLoader(Subset(Pictures(transforms.Compose([v2.RandomErasing(1.0),
+                                                       transforms.Lambda(lambda x: x / 8)])), range(8)))
+val, test = Pictures(v2.Compose([v2.Identity()])), Pictures(transforms.Lambda(lambda x: x))
+hidden = Pictures(lambda x: x)
+model = torch.nn.Linear(4, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+for _ in advisor.watch(range(1), model, optimizer, train=train, val=DataLoader(val), report=False, plan=PLAN):
+    for x in train:
+        model(x).mean().backward()
+        optimizer.step()
+"""
+
+
+@pytest.mark.parametrize("plan", [None, Plan.of("weaker_augmentation")], ids=["plain", "planned"])
+def test_the_transforms_of_data_sets(plan: Plan | None, tmp_path: Path) -> None:
+    """Where they were made: also that of which a remedy has put its own in the place, and those of no loader."""
+    path = tmp_path / "train.py"
+    path.write_text(TRANSFORMED)
+    with traced(path):
+        runpy.run_path(str(path), {"PLAN": plan}, run_name="__main__")
+    sites = CallSites.model_validate(facts(path)[FACT])
+    found = {
+        which: [(made.kind, made.site.line) if made is not None else None for made in here]
+        for which, here in sites.transforms.items()
+    }
+    assert {"train": [("Compose", 14)], "val": [("Compose", 16)], "other": [("Lambda", 16)]} == found
+
+
 def test_a_run_that_is_not_traced_says_nothing(tmp_path: Path) -> None:
     """Neither in the record nor in torch is anything left of it."""
     path = tmp_path / "train.py"
     path.write_text(SCRIPT)
-    before = [kind.__init__ for kind in (nn.Module, Optimizer, DataLoader)] + [Tensor.backward, DataLoader.__iter__]
+    kinds = (nn.Module, Optimizer, DataLoader, Compose, ToTensor)
+    before = [*(kind.__init__ for kind in kinds), Tensor.backward, DataLoader.__iter__]
     with traced(path):
-        pass
-    assert before == [kind.__init__ for kind in (nn.Module, Optimizer, DataLoader)] + [
-        Tensor.backward,
-        DataLoader.__iter__,
-    ]
+        assert before[0] is not nn.Module.__init__
+        assert before[3] is not Compose.__init__
+    assert before == [*(kind.__init__ for kind in kinds), Tensor.backward, DataLoader.__iter__]
     runpy.run_path(str(path), run_name="__main__")
     assert FACT not in facts(path)

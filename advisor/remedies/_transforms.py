@@ -2,7 +2,8 @@
 
 A transform is found where data sets keep it (`transform`, `transforms`), given what the data set gives it, and called
 several times on the same samples: what differs from call to call is random. A `Compose` is taken apart; any other
-random transform can be left out where its result is like what it was given: type, shape and dtype.
+random transform can be left out where its result is like what it was given: type, shape and dtype. Where each stood
+is said, so that a patch can take it out of the source.
 """
 
 from __future__ import annotations
@@ -43,6 +44,22 @@ class Place:
         setattr(self.owner, self.attribute, transform)
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something random that a transform is without now.
+
+    name:    its class, or the function's name
+    at:      its places in the lists that it stood in, the outermost first; () for the transform itself
+    among:   how many stood in the innermost of these lists; 0 without one
+    instead: what cuts or resizes in its place, as a call; "" for nothing
+    """
+
+    name: str
+    at: tuple[int, ...] = ()
+    among: int = 0
+    instead: str = ""
+
+
 def places(data: Any) -> Iterator[Place]:
     """The transforms of a data set and of those that it is made of."""
     for attribute in ("transform", "transforms"):
@@ -76,8 +93,8 @@ def examples(data: Any, place: Place) -> list[Given]:
     return seen
 
 
-def without_chance(transform: Transform, given: Sequence[Given]) -> tuple[Transform, list[str]]:
-    """A transform without what is random in it, and the names of what was left out; itself where nothing is.
+def without_chance(transform: Transform, given: Sequence[Given]) -> tuple[Transform, list[LeftOut]]:
+    """A transform without what is random in it, and what was left out; itself where nothing is.
 
     Raises: CannotApply where something random changes what kind of thing it is given.
     """
@@ -92,21 +109,28 @@ class Identity:
         return args if len(args) > 1 else args[0]
 
 
-def _without_chance(transform: Transform, given: Sequence[Given]) -> tuple[Transform, list[str]]:
+def _without_chance(
+    transform: Transform, given: Sequence[Given], at: tuple[int, ...] = (), among: int = 0
+) -> tuple[Transform, list[LeftOut]]:
     parts = _parts(transform)
     if parts is None:
         if not _is_random(transform, given):
             return transform, []
-        return _instead(transform, given), [getattr(transform, "__name__", type(transform).__name__)]
+        plain = _instead(transform, given)
+        name, size = getattr(transform, "__name__", type(transform).__name__), getattr(plain, "size", None)
+        instead = "" if size is None else f"{type(plain).__name__}({tuple(size)})"
+        return plain, [LeftOut(name, at, among, instead)]
     kept: list[Transform] = []
-    left_out: list[str] = []
-    for part in parts:
-        plain, names = _without_chance(part, given)
-        left_out += names
+    left_out: list[LeftOut] = []
+    for place, part in enumerate(parts):
+        plain, more = _without_chance(part, given, (*at, place), len(parts))
+        left_out += more
         if not isinstance(plain, Identity):
             kept.append(plain)
         given = [_as_given(plain(*copy.deepcopy(args)), args) for args in given]
-    return (_rebuilt(transform, kept) if left_out else transform), left_out
+    if not left_out:
+        return transform, []
+    return (_rebuilt(transform, kept) if kept else Identity()), left_out  # a Compose of nothing cannot be called
 
 
 def _parts(transform: Transform) -> list[Transform] | None:

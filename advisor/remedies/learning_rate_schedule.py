@@ -6,10 +6,12 @@ Sets `lr` after every optimizer step to the group's own rate times a curve over 
 1/25 and falls to almost 0; `step` divides by 10 at 50 % and again at 75 %; `exponential` falls evenly to 1/100, where
 `step` ends too. `plateau` follows no curve: it divides by 10 whenever the score has not improved for a tenth of the
 run. The length of the run is asked at every step, so that a plan may change the number of epochs too. Only the rate
-moves: `one_cycle` leaves the momentum alone.
+moves: `one_cycle` leaves the momentum alone. With `instead` it takes the place of the run's own scheduler, whose steps
+then move nothing, and goes on from that one's peak.
 
 ## When it helps
-A loss that jitters around its floor at the end of the run; a network that needs a small rate to get going.
+A loss that jitters around its floor at the end of the run; a network that needs a small rate to get going. In the place
+of a schedule that is shorter than the run: a rate that lasts.
 
 ## When it hurts
 On a run that is too short already: most of its steps get a lower rate. Where the loop sets the rate by itself.
@@ -34,6 +36,7 @@ from typing import Literal
 
 from pydantic import Field
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 
 from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
@@ -41,7 +44,8 @@ from advisor.evidence import Evidence, Missing
 from advisor.record import Record
 from advisor.remedies import Epoch, Session
 from advisor.remedies import Parameters as _Parameters
-from advisor.remedies._rates import attached
+from advisor.remedies._rates import attached, rate
+from advisor.remedies._scheduler_steps import intercept
 
 CHANGES = frozenset({"schedule"})
 Kind = Literal["cosine", "warmup_cosine", "one_cycle", "step", "exponential", "warmup", "plateau"]
@@ -53,20 +57,30 @@ PATIENCE = 0.1  # plateau: share of the run without a better score; torch's defa
 
 
 class Parameters(_Parameters):
-    """kind: the curve;  warmup: share of the run in which `warmup_cosine` and `warmup` rise from 0."""
+    """The curve, and whether it takes the place of another.
+
+    kind:    the curve
+    warmup:  share of the run in which `warmup_cosine` and `warmup` rise from 0
+    instead: of the scheduler that the run has
+    """
 
     kind: Kind = "cosine"
     warmup: float = Field(default=0.05, gt=0.0, lt=1.0)  # Goyal et al. 2017: 5 of 90 epochs
+    instead: bool = False
 
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
-    """Falling first, rising first where training is unstable; none where the run has a scheduler or is too short."""
+    """Falling first, rising first where training is unstable; none where the run is too short or has a scheduler.
+
+    A scheduler that took the rate away is replaced.
+    """
+    fired = {finding.rule for finding in diagnosis.findings}
     try:
         if evidence.fact("scheduler") is not None:
-            return []
+            lasts = evidence.info.epochs is not None and "learning_rate_collapsed" in fired
+            return [Parameters(kind="cosine", instead=True)] if lasts else []
     except Missing:
         pass
-    fired = {finding.rule for finding in diagnosis.findings}
     if evidence.info.epochs is None or fired & {"too_few_epochs", "learning_rate_too_low"}:
         return []
     choices = [Parameters(kind="cosine"), Parameters(kind="one_cycle")]
@@ -78,9 +92,9 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
 
 
 def apply(session: Session, parameters: Parameters) -> None:
-    """Raises: CannotApply where a scheduler is there already, or the length of the run is not known."""
+    """Raises: CannotApply where a scheduler is there that is to stay, or the length of the run is not known."""
     there = attached(session)
-    if there:
+    if there and not (parameters.instead and all(isinstance(one, LRScheduler) for one in there)):
         raise CannotApply(f"the run has a scheduler ({type(there[0]).__name__})", context="learning_rate_schedule")
     if session.epochs is None:
         raise CannotApply("an endless loop has no end to fall towards", context="learning_rate_schedule")
@@ -91,8 +105,12 @@ def apply(session: Session, parameters: Parameters) -> None:
         raise CannotApply(
             "the number of steps in an epoch is not known", context="learning_rate_schedule", hint="pass train="
         )
+    for scheduler in there:
+        session.on_leave(intercept(scheduler, lambda _: None))
     for optimizer in session.optimizers:
         for group in optimizer.param_groups:
+            if there:
+                group["initial_lr"] = rate(group)
             group.setdefault("initial_lr", float(group["lr"]))
     schedule = Schedule(session, parameters, steps)
     schedule.set()

@@ -22,11 +22,11 @@ https://docs.pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate
 
 from __future__ import annotations
 
-import copyreg
 from typing import Any
 
 from torch.optim.lr_scheduler import LRScheduler
 
+from advisor import tracing
 from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
 from advisor.evidence import Evidence, Missing
@@ -34,6 +34,7 @@ from advisor.record import Record
 from advisor.remedies import Epoch, Session
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies._rates import attached
+from advisor.remedies._scheduler_steps import Arguments, intercept
 
 CHANGES = frozenset({"schedule"})
 FOR_BATCHES = frozenset({"OneCycleLR", "CyclicLR"})  # by torch's own documentation, stepped after every batch
@@ -44,8 +45,8 @@ class Parameters(_Parameters):
 
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
-    """The one choice where the rate collapsed; none where the scheduler is known to be stepped by epochs already."""
-    if not any(finding.rule == "learning_rate_collapsed" for finding in diagnosis.findings):
+    """The one choice where the rate collapsed; none in a loop without epochs, or whose epochs step the scheduler."""
+    if evidence.info.step_based or not any(f.rule == "learning_rate_collapsed" for f in diagnosis.findings):
         return []
     try:
         if evidence.fact("scheduler_steps") in (0, 1) or evidence.fact("scheduler") in FOR_BATCHES:
@@ -78,38 +79,26 @@ def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001
 
 
 class Gate:
-    """Between the loop's calls of `scheduler.step` and the scheduler.
-
-    The scheduler's class is exchanged for one of the same name, and not its attribute `step`, which its `state_dict`
-    would hold.
-    """
+    """Between the loop's calls of `scheduler.step` and the scheduler."""
 
     def __init__(self, session: Session, scheduler: LRScheduler) -> None:
         self.session, self.scheduler = session, scheduler
         self.own: type[Any] = type(scheduler)
         self.steps = 0  # of the optimizers, in this epoch
         self.acted = False  # in this epoch
-        self.waiting: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+        self.waiting: Arguments | None = None
         self.swallowed = 0
-        gate, own = self, self.own
+        self.undo = intercept(scheduler, self.called)
 
-        def step(scheduler: Any, *args: Any, **kwargs: Any) -> None:
-            gate.called(args, kwargs) if scheduler is gate.scheduler else own.step(scheduler, *args, **kwargs)
-
-        def reduced(scheduler: Any, _: Any) -> Any:  # copies and pickles are of the class itself
-            return copyreg._reconstructor, (own, object, None), vars(scheduler)  # type: ignore[attr-defined]
-
-        named = {"__module__": own.__module__, "__qualname__": own.__qualname__, "__doc__": own.__doc__}
-        scheduler.__class__ = type(own.__name__, (own,), {**named, "step": step, "__reduce_ex__": reduced})
-
-    def called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def called(self, arguments: Arguments) -> None:
+        tracing.called("scheduler.step")
         if self.session.step_based:  # as it turned out
             self._act()
-            self.own.step(self.scheduler, *args, **kwargs)
+            self._step(arguments)
             return
         self.swallowed += self.acted or self.waiting is not None
         if not self.acted:
-            self.waiting = args, kwargs
+            self.waiting = arguments
             if not self.steps or self.steps >= (_length(self.session) or self.steps + 1):
                 self._act()
 
@@ -122,13 +111,16 @@ class Gate:
 
     def open(self) -> None:
         self._act()
-        self.scheduler.__class__ = self.own
+        self.undo()
 
     def _act(self) -> None:
         if self.waiting is not None:
-            args, kwargs = self.waiting
-            self.waiting, self.acted = None, True
-            self.own.step(self.scheduler, *args, **kwargs)
+            arguments, self.waiting, self.acted = self.waiting, None, True
+            self._step(arguments)
+
+    def _step(self, arguments: Arguments) -> None:
+        args, kwargs = arguments
+        self.own.step(self.scheduler, *args, **kwargs)
 
 
 def _length(session: Session) -> int | None:

@@ -27,12 +27,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from advisor.diagnosis import Diagnosis
 from advisor.evidence import Evidence, Missing
-from advisor.record import Record
+from advisor.record import Json, Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
 from advisor.remedies._inputs import change_inputs, changed_input
@@ -41,6 +42,7 @@ CHANGES = frozenset({"inputs", "input_scale"})
 LASTS = "model"
 MEAN, SCALE = "advisor_input_mean", "advisor_input_scale"  # buffers of the model
 REACHED = "advisor_input_reached"  # a plain attribute of it: an input was changed
+IMAGE = 4  # axes of (N, C, H, W): the numbers of its channels are (C, 1, 1)
 NEAR = 2.0  # a convention: within twice and half of the scale of 1, and half a unit from 0, nothing is gained
 
 
@@ -68,17 +70,32 @@ def apply(session: Session, parameters: Parameters) -> None:
     note = change_inputs(
         session, "standardise_inputs", (MEAN, SCALE), standardise, samples=parameters.samples, whole=whole
     )
+    model = session.model
+    read = model.get_buffer(MEAN), model.get_buffer(SCALE)
     session.note("standardise_inputs", note)
-    setattr(session.model, REACHED, False)
-    session.on_finish(
-        lambda: session.note("standardise_inputs", note | {"reached": bool(getattr(session.model, REACHED))})
-    )
+    setattr(model, REACHED, False)
+
+    def finish() -> None:
+        last: dict[str, Json] = {"reached": bool(getattr(model, REACHED))}
+        used = model.get_buffer(MEAN), model.get_buffer(SCALE)
+        if note["samples"] and all(map(_as_read, read, used)):
+            last |= {"mean": read[0].flatten().tolist(), "scale": read[1].flatten().tolist()}
+        session.note("standardise_inputs", note | last)
+
+    session.on_finish(finish)
 
 
 def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  any choice leaves the same fact
     """Whether an input of the model was changed."""
     note = record.facts.get("remedy.standardise_inputs")
     return isinstance(note, dict) and note.get("reached") is True
+
+
+def _as_read(read: Tensor, used: Tensor) -> bool:
+    """Whether these are numbers of channels, or one of all, and the model got what the data set gave, if flattened."""
+    if read.dim() not in (0, IMAGE - 1) or used.numel() % read.numel():
+        return False
+    return torch.equal(read.flatten().repeat_interleave(used.numel() // read.numel()), used.flatten())
 
 
 def standardise(module: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:

@@ -27,12 +27,14 @@ Big Data 6:60 (2019). https://doi.org/10.1186/s40537-019-0197-0
 from __future__ import annotations
 
 import copy
+import dataclasses
 import random
 from typing import Any
 
 from pydantic import Field
 from torch.utils.data import get_worker_info
 
+from advisor import tracing
 from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
 from advisor.evidence import Evidence, Missing
@@ -71,22 +73,26 @@ def apply(session: Session, parameters: Parameters) -> None:
     loader = mapped_loader(session, "weaker_augmentation")
     if session.val is not None:
         _separate(session, loader.dataset, session.val.dataset)
-    changed: list[Json] = []
-    for place in list(places(loader.dataset)):
+    names: list[Json] = []
+    members: list[Json] = []
+    for number, place in enumerate(list(places(loader.dataset))):
         original = place.transform
         given = examples(loader.dataset, place)
-        plain, names = without_chance(original, given) if given else (original, [])
-        if names:
-            place.put(Sometimes(original, plain, parameters.share) if parameters.share else plain)
+        plain, left_out = without_chance(original, given) if given else (original, [])
+        if left_out:
+            new = Sometimes(original, plain, parameters.share) if parameters.share else plain
+            place.put(new)
+            tracing.stands_for(new, original)
             session.on_leave(lambda place=place, original=original: place.put(original))  # type: ignore[misc]
-            changed += names
-    if not changed:
+            names += [one.name for one in left_out]
+            members += [{"place": number, **dataclasses.asdict(one), "at": list(one.at)} for one in left_out]
+    if not names:
         raise CannotApply(
             "the training data set has no transform in which something is random",
             context="weaker_augmentation",
             hint="chance inside __getitem__ can only be taken out by hand",
         )
-    session.note("weaker_augmentation", {"left_out": changed, "share": parameters.share})
+    session.note("weaker_augmentation", {"left_out": names, "share": parameters.share, "members": members})
 
 
 def took_effect(record: Record, parameters: Parameters) -> bool:  # noqa: ARG001  any share leaves the same fact

@@ -192,3 +192,10 @@ def test_a_schedule(kind: str, scheduler: str, tmp_path: Path) -> None:
 def test_a_schedule_that_is_not_certain(kind: str, change: tuple[str, str], reason: str, tmp_path: Path) -> None:
     """A curve of ours, names that are taken, no module at hand, another name for the optimizer."""
     assert ([], [reason]) == written(script(tmp_path, change), Plan.of("learning_rate_schedule", kind=kind))
+
+
+def test_a_schedule_in_the_place_of_another(tmp_path: Path) -> None:
+    """The lines that make and step the script's own would have to go, wherever they are."""
+    scheduler = f"{SGD}\nscheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)"
+    plan = Plan.of("learning_rate_schedule", kind="cosine", instead=True)
+    assert ([], ["the script's own scheduler would have to go"]) == written(script(tmp_path, (SGD, scheduler)), plan)

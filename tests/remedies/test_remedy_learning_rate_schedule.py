@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from copy import copy
 
 import pytest
 import torch
@@ -164,6 +165,43 @@ def test_scheduler_that_is_there_already() -> None:
     assert scheduler.last_epoch == 0
 
 
+def test_a_schedule_in_the_place_of_one_that_is_too_short() -> None:
+    """PolynomialLR over a third of the run moves nothing any more; the rates are those of a cosine from its peak."""
+    session = session_of(mlp(), table(), epochs=4)
+    short = lr_scheduler.PolynomialLR(session.optimizers[0], total_iters=4)
+    schedule.apply(session, Parameters(kind="cosine", instead=True))
+    seen: list[float] = []
+
+    def end_of_step() -> None:
+        short.step()
+        seen.append(session.optimizers[0].param_groups[0]["lr"])
+
+    drive(session, each_step=end_of_step)
+    expected = torchs(lambda optimizer: lr_scheduler.CosineAnnealingLR(optimizer, 12), steps=13)
+    assert seen == pytest.approx([*expected[1:12], 0.0])
+    assert short.last_epoch == 0
+
+
+def test_the_schedulers_own_class_comes_back() -> None:
+    """After the loop it steps as before, and a copy of it never was another."""
+    session = session_of(mlp(), table(), epochs=4)
+    short = lr_scheduler.StepLR(session.optimizers[0], 1)
+    schedule.apply(session, Parameters(instead=True))
+    assert type(short) is not lr_scheduler.StepLR
+    assert type(copy(short)) is lr_scheduler.StepLR
+    session.leave()
+    assert type(short) is lr_scheduler.StepLR
+
+
+def test_one_cycle_is_replaced_from_its_peak() -> None:
+    """Its first rate is a 25th of the rate that it is built around."""
+    session = session_of(mlp(), table(), epochs=4)
+    short = lr_scheduler.OneCycleLR(session.optimizers[0], max_lr=0.5, total_steps=3)
+    schedule.apply(session, Parameters(kind="cosine", instead=True))
+    assert session.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.5)
+    assert short.last_epoch == 0
+
+
 def test_endless_loop() -> None:
     """A loop without an end is refused."""
     with pytest.raises(CannotApply, match="endless"):
@@ -185,5 +223,8 @@ def test_candidates() -> None:
     assert [c.kind for c in schedule.candidates(diagnosis_of(), validated)] == ["cosine", "one_cycle", "plateau"]
     assert schedule.candidates(diagnosis_of("unstable_loss"), plain)[0].kind == "warmup_cosine"
     assert schedule.candidates(diagnosis_of("too_few_epochs"), plain) == []
-    assert schedule.candidates(diagnosis_of(), Evidence(record_with(scheduler="StepLR"))) == []
+    stepped = Evidence(record_with(scheduler="StepLR"))
+    assert schedule.candidates(diagnosis_of(), stepped) == []
+    replaced = [Parameters(kind="cosine", instead=True)]
+    assert schedule.candidates(diagnosis_of("learning_rate_collapsed"), stepped) == replaced
     assert schedule.candidates(diagnosis_of(), Evidence(record_with(epochs=None))) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -167,7 +168,7 @@ def test_the_scheduler_stays_what_it_is() -> None:
 
 
 def test_candidates() -> None:
-    """Where the rate collapsed, and the scheduler is not known to be stepped by epochs."""
+    """Where the rate collapsed in a loop over epochs, and these are not known to step the scheduler."""
     fired = diagnosis_of("learning_rate_collapsed")
 
     def count(**facts: Any) -> int:
@@ -179,3 +180,6 @@ def test_candidates() -> None:
     assert count(scheduler_steps=1, scheduler="ExponentialLR") == 0
     assert count(scheduler_steps=26, scheduler="OneCycleLR") == 0
     assert schedule_per_epoch.candidates(diagnosis_of("overfitting"), Evidence(record_with())) == []
+    windows = record_with()
+    windows = replace(windows, info=windows.info.model_copy(update={"step_based": True}))
+    assert schedule_per_epoch.candidates(fired, Evidence(windows)) == []

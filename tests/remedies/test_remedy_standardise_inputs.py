@@ -133,12 +133,15 @@ def trained(model: nn.Module, loader: Any, given: Callable[[Tensor], Tensor], tr
 
 
 def test_loop_that_flattens() -> None:
-    """Each pixel of an image that the loop flattens has the mean and the deviation of its channel."""
+    """Each pixel of an image that the loop flattens has the mean and deviation of its channel, which are noted."""
     x, y = images()
     x = torch.cat([x * 9 + 50, x / 20], 1)
     model, loader = nn.Sequential(nn.Linear(128, 3)), DataLoader(TensorDataset(x, y), batch_size=8)
     record = trained(model, loader, lambda x: x.flatten(1), loader)
-    assert record.facts["remedy.standardise_inputs"] == {"samples": 24, "from": "data set", "reached": True}
+    note: Any = record.facts["remedy.standardise_inputs"]
+    assert {"samples": 24, "from": "data set", "reached": True}.items() <= note.items()
+    assert torch.allclose(torch.tensor(note["mean"]), x.mean((0, 2, 3)), rtol=1e-5)
+    assert torch.allclose(torch.tensor(note["scale"]), x.std((0, 2, 3), correction=0), rtol=1e-5)
     mean = x.mean((0, 2, 3))[:, None].expand(2, 64).flatten()
     assert torch.allclose(model.get_buffer(MEAN), mean, rtol=1e-5)
 

@@ -18,7 +18,7 @@ from advisor.errors import CannotApply
 from advisor.evidence import Evidence
 from advisor.plan import Plan
 from advisor.remedies import Session, weaker_augmentation
-from advisor.remedies._transforms import without_chance
+from advisor.remedies._transforms import LeftOut, without_chance
 from advisor.remedies.weaker_augmentation import Parameters, Sometimes
 
 
@@ -88,8 +88,8 @@ def test_size_is_kept() -> None:
     x = images()[0][0]
     crop, _ = without_chance(v2.Compose([v2.RandomCrop(4), v2.Lambda(half)]), [(x,)])
     assert torch.equal(crop(x), x[:, 2:6, 2:6] / 2)
-    resized, names = without_chance(v2.RandomResizedCrop(4), [(x,)])
-    assert names == ["RandomResizedCrop"]
+    resized, left_out = without_chance(v2.RandomResizedCrop(4), [(x,)])
+    assert left_out == [LeftOut("RandomResizedCrop", instead="Resize((4, 4))")]
     assert torch.equal(resized(x), v2.Resize((4, 4))(x))
 
 
@@ -98,13 +98,23 @@ def test_pillow_and_numpy() -> None:
     from PIL import Image
 
     image = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3))
-    plain, names = without_chance(v2.Compose([v2.ColorJitter(0.9), v2.PILToTensor()]), [(image,)])
-    assert names == ["ColorJitter"]
+    plain, left_out = without_chance(v2.Compose([v2.ColorJitter(0.9), v2.PILToTensor()]), [(image,)])
+    assert left_out == [LeftOut("ColorJitter", at=(0,), among=2)]
     assert torch.equal(plain(image), v2.PILToTensor()(image))
     array = np.ones((4, 4))
-    plain, names = without_chance(lambda a: a + np.random.rand(4, 4), [(array,)])
-    assert names == ["<lambda>"]
+    plain, left_out = without_chance(lambda a: a + np.random.rand(4, 4), [(array,)])
+    assert left_out == [LeftOut("<lambda>")]
     assert plain(array) is array
+
+
+def test_a_list_of_nothing_but_chance() -> None:
+    """What is left gives back what it is given; where each one stood is said from the outside in."""
+    x = images()[0][0]
+    inner = v2.Compose([v2.GaussianNoise(), v2.RandomErasing()])
+    plain, left_out = without_chance(v2.Compose([inner]), [(x,)])
+    assert plain(x) is x
+    expected = [LeftOut("GaussianNoise", at=(0, 0), among=2), LeftOut("RandomErasing", at=(0, 1), among=2)]
+    assert left_out == expected
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import libcst as cst
-
 from advisor.patching.declined import Declined
 from advisor.patching.edits import Shown
 from advisor.patching.edits._calls import only_call
+from advisor.patching.edits._imports import torch_name
 from advisor.patching.literals import written
 from advisor.patching.source import Replacement, Source
 
@@ -16,11 +15,9 @@ def edit(source: Source, shown: Shown) -> list[Replacement]:
     made = source.call(shown.optimizer.site, "the optimizer")
     given = source.of(made.args[0].value) if made.args else ""
     step = only_call(source, shown, "step")
-    names = [name for imported in source.all(cst.Import) for name in imported.names if name.asname is None]
-    if not any(name.evaluated_name.split(".")[0] == "torch" for name in names):
-        raise Declined("the script does not import torch by its name")
+    torch = torch_name(source, step)
     if not given.endswith(".parameters()") or source.scope(step) is not source.scope(made):
         raise Declined(f"line {source.line(step)} has no name for the parameters of the optimizer: `{given}`")
     limit = shown.parameters["max_norm"]
     assert isinstance(limit, float)  # mypy: the remedy's own parameter
-    return [source.before(source.statement(step), f"torch.nn.utils.clip_grad_norm_({given}, {written(limit)})")]
+    return [source.before(source.statement(step), f"{torch}.nn.utils.clip_grad_norm_({given}, {written(limit)})")]

@@ -18,6 +18,8 @@ NAMES = ("scheduler", "lr_scheduler")
 
 def edit(source: Source, shown: Shown) -> list[Replacement]:
     """Two lines, for the curves that torch has. Raises: Declined for the others."""
+    if shown.parameters.get("instead"):
+        raise Declined("the script's own scheduler would have to go")
     made = shown.optimizer
     call = source.call(made.site, "the optimizer")
     prefix, _ = callee(source, call, made.kind)
