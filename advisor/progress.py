@@ -1,7 +1,8 @@
 """Evidence -> how far a training came and how fast it still moved: what several rules ask of a curve.
 
 Whoever calls these declares the names that they read: `initial_loss` step_loss and train_loss; `guessing_loss` loss and
-classes; `skill` clean_train_score and chance_score; `typical_updates` update_ratio.
+classes; `skill` clean_train_score and chance_score; `learnt` these, step_loss and train_loss; `typical_updates`
+update_ratio.
 """
 
 from __future__ import annotations
@@ -47,6 +48,17 @@ def skill(run: Evidence) -> float:
     score = run.curve("clean_train_score").last
     chance = run.number("chance_score")
     return float((score - chance) / max(1.0 - chance, 1e-9))  # 1e-9: there is one class only
+
+
+def learnt(run: Evidence) -> float:
+    """`skill`; where a loss has no score, such as a ranking or a contrastive one, the share of its start that is gone.
+
+    NaN for a loss that is no number or begins at zero or below: it has no perfect value. Raises: Missing.
+    """
+    if run.has("clean_train_score") and run.has("chance_score"):
+        return skill(run)
+    first = initial_loss(run)
+    return 1.0 - after(run.curve("train_loss").values) / first if first > 0 else math.nan
 
 
 def noise(values: Values) -> float:

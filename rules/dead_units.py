@@ -4,7 +4,8 @@
 
 Looks at what leaves each layer in eval mode over the same part of the training data, epoch after epoch. Fires where
 more than half of a layer's units gave nothing at all in every look since the middle of the run, while the model is
-less than half of the way from guessing to a perfect fit of those same data.
+less than half of the way from guessing to a perfect fit of those same data. A loss without a score, such as a ranking
+or a contrastive one, may have a floor far above zero: there it has to have fallen by less than a tenth.
 
 The probe `zeroed_inputs` confirms it where nothing comes through at all: the model answers the same to zeros.
 
@@ -44,13 +45,13 @@ from typing import Annotated
 import numpy as np
 
 from advisor import Cited, Convention, Evidence, Finding, Number, rule
-from advisor.progress import skill
+from advisor.progress import learnt
 
 
 @rule(
     kind="signal",
-    needs=["dead_units", "clean_train_score", "chance_score"],
-    optional=["probe.zeroed_inputs"],
+    needs=["dead_units"],
+    optional=["clean_train_score", "chance_score", "step_loss", "train_loss", "probe.zeroed_inputs"],
     remedies=[
         "learning_rate",
         "activation",
@@ -67,13 +68,16 @@ def dead_units(
     *,
     share: Annotated[float, Cited("TheDeepChecker, neurons_ratio_max_thresh 0.5; SageMaker DeadRelu, 50 %")] = 0.5,
     fit: Annotated[float, Convention("half of the way from guessing to perfect: what fits is only sparse")] = 0.5,
+    fallen: Annotated[
+        float, Convention("of a loss without a score: one that fell by less than a tenth has not begun to learn")
+    ] = 0.1,
 ) -> Finding | None:
     series = run.layers("dead_units")
     epochs = run.curve("dead_units").at
     late = series.values[len(series.values) // 2 :]
     dead = np.all(late > share, axis=0, keepdims=True)[0]  # NaN, a layer that was not seen, is not above
-    reached = skill(run)
-    if not dead.any() or reached > fit:
+    reached, limit = learnt(run), fit if run.has("clean_train_score") else fallen
+    if not dead.any() or not reached <= limit:
         return None
     last = np.where(dead, series.values[-1], -1.0)
     worst = int(last.argmax())
@@ -85,7 +89,7 @@ def dead_units(
         "every sample, so that no gradient passes.",
         numbers=(
             Number(text=f"dead units {last[worst]:.0%}", value=float(last[worst]), threshold=share),
-            Number(text=f"fit of the training data {reached:.2f} (0 is guessing)", value=reached, threshold=fit),
+            Number(text=f"fit of the training data {reached:.2f} (0 is guessing)", value=reached, threshold=limit),
         ),
         confidence=0.9 if last[worst] > 0.9 else 0.7,  # conventions: nine in ten leave no other way for the signal
         first_step="Look at how weights and biases begin, then lower the learning rate tenfold."

@@ -9,9 +9,10 @@ zero.
 
 Fires where, after some epoch, the model contradicts a tenth or more of the training labels beyond the share of
 validation that it has wrong, and validation is well above chance: samples that are merely hard are as hard in
-validation. It is a note unless the noise does harm: a fifth or more is contradicted beyond that, and the model went on
-to learn a third of these labels by heart, which its accuracy on the same samples shows. Augmented training data are
-left out: there it may be the input that does not show its label.
+validation. It is a note unless the noise does harm, in one of two ways: a fifth or more is contradicted beyond that,
+and the model went on to learn a third of these labels by heart, which its accuracy on the same samples shows; or
+validation fell while the training labels were never known as well as validation had been, which is no overfitting of
+clean labels. Augmented training data are left out: there it may be the input that does not show its label.
 
 ## Why it hurts
 
@@ -42,7 +43,7 @@ from typing import Annotated
 import numpy as np
 
 from advisor import Convention, Evidence, Finding, Number, rule
-from advisor.progress import is_finite
+from advisor.progress import end, is_finite, noise, smooth
 
 SAME = 0.7  # of the samples of an epoch were in the one before: below, training data are augmented, if only by flips
 
@@ -63,6 +64,10 @@ def label_noise(
     many: Annotated[float, Convention("a fifth: at most four labels in five can be right")] = 0.2,
     general: Annotated[float, Convention("half of the way from guessing: what does not generalise cannot judge")] = 0.5,
     heart: Annotated[float, Convention("a third of the contradicted labels, learnt all the same")] = 0.33,
+    drop: Annotated[
+        float, Convention("two points of validation, as for overfitting: less is not worth a training")
+    ] = 0.02,
+    clear: Annotated[float, Convention("three standard deviations of an epoch: 1 in 740 by chance")] = 3.0,
 ) -> Finding | None:
     passes, score = run.curve("contradicted"), run.curve("val_score")
     if not is_finite(passes, score) or len(passes) < 2 or not len(score):
@@ -80,19 +85,26 @@ def label_noise(
         return None
     right = run.curve("clean_train_score").last  # of the same samples: with more than 1 - share, some are learnt
     known = max(0.0, right - (1.0 - share)) / share
-    harmful = beyond > many and known > heart
+    learnt = beyond > many and known > heart
+    best_score = float(smooth(score.values).max())
+    fell = best_score - end(score.values) if right < best_score else 0.0
+    harmful = learnt or fell > max(drop, clear * noise(score.values))
+    harm = f"; {known:.0%} of them it then learnt by heart" if learnt else ""
+    if harmful and not learnt:
+        harm = f"; since then validation fell by {fell:.3f}, though the training labels are known to {right:.0%} only"
     return Finding(
         message=f"About {share:.0%} of the training labels are contradicted by the model of epoch {best}, which has "
-        f"{wrong[at]:.0%} of validation wrong{f'; {known:.0%} of them it then learnt by heart' if harmful else ''}.",
+        f"{wrong[at]:.0%} of validation wrong{harm}.",
         numbers=(
             Number(
                 text=f"contradicted {share:.2f}, {beyond:.2f} more than validation has wrong",
                 value=beyond,
-                threshold=many if harmful else some,
+                threshold=many if learnt else some,
             ),
             Number(text=f"training accuracy {right:.2f} at the end", value=known, threshold=heart),
+            Number(text=f"validation fell by {fell:.3f} from its best", value=fell, threshold=drop),
         ),
-        confidence=0.85 if harmful else 0.5,
+        confidence=0.85 if learnt else 0.75 if harmful else 0.5,
         first_step="Look at the samples with the lowest margins and correct their labels; until then stop early or "
         "smooth the labels.",
         since=best,

@@ -101,10 +101,12 @@ def learning_rate_collapsed(
     if since > 1 and _late_share(path, start, losses.values) < falling:
         return None
     stepped = _stepped(run)
+    when = f"{'the first epoch' if since == 1 else f'{since} epochs'} of {planned}"
+    if run.info.step_based:
+        when = f"{since / planned:.0%} of the steps"
     return Finding(
-        message=f"The learning rate collapsed: after {'the first epoch' if since == 1 else f'{since} epochs'} of "
-        f"{planned} it was {path[since] / peak:.1g} of its peak{stepped}, and the loss stopped at {losses.last:.3g} of "
-        f"{start:.3g}.",
+        message=f"The learning rate collapsed: after {when} it was {path[since] / peak:.1g} of its peak{stepped}, and "
+        f"the loss stopped at {losses.last:.3g} of {start:.3g}.",
         numbers=(
             Number(
                 text=f"rate after epoch {since} {path[since] / peak:.1g} of its peak",
@@ -136,7 +138,12 @@ def _late_share(path: Values, start: float, losses: Values) -> float:
 
 
 def _stepped(run: Evidence) -> str:
-    """Where it is known that the scheduler was stepped with every batch: a clause that says so."""
+    """Where it is known that the scheduler was stepped with every batch: a clause that says so.
+
+    A loop that counts steps has no other way to step it.
+    """
+    if run.info.step_based:
+        return ""
     steps = run.fact("scheduler_steps") if run.has("scheduler_steps") else None
     if not isinstance(steps, int) or steps <= 1:
         return ""

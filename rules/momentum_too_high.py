@@ -39,7 +39,7 @@ from typing import Annotated
 import numpy as np
 
 from advisor import Convention, Evidence, Finding, Measured, Number, rule
-from advisor.progress import after, is_finite, skill
+from advisor.progress import after, is_finite, learnt
 from advisor.record import Json
 
 FEWEST = 4  # epochs: three steps from one to the next
@@ -47,8 +47,8 @@ FEWEST = 4  # epochs: three steps from one to the next
 
 @rule(
     kind="optimisation",
-    needs=["train_loss", "optimizer", "clean_train_score", "chance_score"],
-    optional=["train_loss_std", "steps_per_epoch"],
+    needs=["train_loss", "optimizer"],
+    optional=["clean_train_score", "chance_score", "step_loss", "train_loss_std", "steps_per_epoch"],
     remedies=["optimizer", "learning_rate"],
     explains=[
         "dead_units",
@@ -71,12 +71,12 @@ def momentum_too_high(
     ] = 1.5,
     error: Annotated[float, Convention("a twentieth of the way from a perfect fit to guessing: less is a tail")] = 0.05,
 ) -> Finding | None:
-    losses = run.curve("train_loss")
+    losses, wrong = run.curve("train_loss"), 1.0 - learnt(run)
     momentum = _momentum(run.fact("optimizer"))
     steps = 1.0 / max(1.0 - momentum, 1e-9)  # 1e-9: a momentum of 1 never forgets
     if steps < memory or len(losses) < FEWEST or not is_finite(losses):
         return None
-    rises, wrong = _rises(run), 1.0 - skill(run)
+    rises = _rises(run)
     ended, best = after(losses.values), float(losses.values.min())
     lift = ended / max(best, 1e-30)
     if not wrong > error or (rises < often and lift < above):

@@ -10,12 +10,16 @@ Fires where the training data are not fit, and one of two forces explains it:
   learning rate off a weight where the decay is longer than the gradient of the data, however small both are. There
   that pull in the first half of the run has to be above 1, and learning rate × steps over a typical weight as well.
   The pull at the end is shown beside it;
+- weight decay that does not shrink the weights, under SGD or a decoupled one such as AdamW's: it is as strong, the data
+  were learnt in part, and a typical late step is as long as half of what the decay alone takes off the weights in one,
+  or shorter. Then it is the decay that the data push against, whatever they say;
 - dropout: more than three quarters of the units are dropped somewhere, and the loss with dropout is far above that of
   the same data in eval mode; or the model has given up, answers as by guessing, and with or without dropout the same.
   Not where a plain reference does not learn these data either.
 
 Balance alone proves nothing: a network that has fit its data has a small gradient too, and any normalised one sits
-where decay and gradient balance. Shrinking, harm and a strength that can do it are needed together.
+where decay and gradient balance. There a step is a random one, of the relative length √(2 · learning rate · decay), and
+the decay is a few hundredths of it. Shrinking or such a share, harm and a strength that can do it are needed together.
 
 ## Why it hurts
 
@@ -35,6 +39,8 @@ well, and rightly.
 
 - Loshchilov and Hutter, Decoupled Weight Decay Regularization, ICLR 2019: what decay does under SGD and Adam.
   https://arxiv.org/abs/1711.05101
+- Kosson, Messmer and Jaggi, Rotational Equilibrium: How Weight Decay Balances Learning Across Neural Networks, ICML
+  2024: the length of a step where random steps and decay balance. https://arxiv.org/abs/2305.17212
 - Srivastava et al., Dropout, JMLR 2014, section 7.3: with a fixed architecture the training error rises where few
   units are retained. https://jmlr.org/papers/v15/srivastava14a.html
 - PyTorch, Adam, the algorithm: weight_decay is added to the gradient before the moments.
@@ -65,6 +71,7 @@ NORMALISED = ("Adam", "Adamax", "Adadelta", "Adagrad", "NAdam", "RAdam", "RMSpro
         "epoch_lr",
         "weight_norm",
         "grad_norm",
+        "update_ratio",
         "dropout_rate",
         "clean_train_loss",
         "probe.reference",
@@ -94,6 +101,10 @@ def over_regularised(
     shrunk: Annotated[
         float, Measured("fixtures/over_regularised/faulty.py: to 0.00 of their length; its fixed twin grows")
     ] = 0.5,
+    held: Annotated[
+        float,
+        Convention("decay over a typical late step; it is u / 2 where random steps of relative length u balance it"),
+    ] = 0.5,
     dropped: Annotated[
         float, Convention("three quarters; 0.5 is usual and 0.8 the largest that is recommended for any")
     ] = 0.75,
@@ -105,7 +116,11 @@ def over_regularised(
     if not is_finite(losses) or not reached <= fit:
         return None
     harm = Number(text=f"fit of the training data {reached:.2f} (0 is guessing)", value=reached, threshold=fit)
-    return _decay(run, harm, pull, shrunk) or _dropout(run, harm, dropped, apart, nothing)
+    return (
+        _decay(run, harm, pull, shrunk)
+        or _held(run, harm, pull, held, nothing)
+        or _dropout(run, harm, dropped, apart, nothing)
+    )
 
 
 def _decay(run: Evidence, harm: Number, pull: float, shrunk: float) -> Finding | None:
@@ -135,9 +150,46 @@ def _decay(run: Evidence, harm: Number, pull: float, shrunk: float) -> Finding |
             *_balance(run, decay),
         ),
         confidence=0.9,
-        first_step=f"Divide the weight decay by a hundred, to {decay / 100:.1g}, or set it to 0 for a comparison.",
+        first_step=_divide(decay),
         since=0,
     )
+
+
+def _held(run: Evidence, harm: Number, pull: float, held: float, nothing: float) -> Finding | None:
+    """A decay that is most of every step, though the weights keep their length: the data push as hard."""
+    if not all(run.has(name) for name in ("optimizer", "update_ratio", "epoch_lr")) or not harm.value > nothing:
+        return None
+    groups = run.fact("optimizer")
+    strongest = max(groups, key=_decays, default=None) if isinstance(groups, list) else None
+    if not isinstance(strongest, dict) or strongest.get("class") in NORMALISED:
+        return None
+    momentum = strongest.get("momentum") if strongest.get("class") == "SGD" else 0.0
+    decay, rate = _decays(strongest), float(np.mean(run.curve("epoch_lr").values))
+    taken = rate * decay / max(1.0 - (momentum if isinstance(momentum, float) else 0.0), 1e-9)  # 1e-9: it never forgets
+    late = np.array_split(evenly(run.layers("update_ratio")), 2)[1]
+    late = late[np.isfinite(late) & (late > 0)]
+    if not len(late):
+        return None
+    step, strength = float(np.median(late)), rate * decay * run.steps
+    share = taken / step
+    if strength < pull or share < held:
+        return None
+    return Finding(
+        message=f"The weight decay of {decay:.3g} is too strong: it takes {taken:.2g} of the weights in a step, where "
+        f"a whole late step is {step:.2g} of them, and the training data are fit to {harm.value:.0%} only.",
+        numbers=(
+            Number(text=f"decay over a typical late step {share:.2g}", value=share, threshold=held),
+            Number(text=f"lr × weight_decay × steps {strength:.3g}", value=strength, threshold=pull),
+            harm,
+        ),
+        confidence=0.8,
+        first_step=_divide(decay),
+        since=0,
+    )
+
+
+def _divide(decay: float) -> str:
+    return f"Divide the weight decay by a hundred, to {decay / 100:.1g}, or set it to 0 for a comparison."
 
 
 def _balance(run: Evidence, decay: float) -> tuple[Number, ...]:

@@ -14,7 +14,7 @@ normalisation that has never counted a batch.
 ## Why it hurts
 
 Without dropout a model that needs it overfits. Batch normalisation in eval mode uses statistics from before the weights
-moved: it no longer normalises anything.
+moved: it no longer normalises anything, and deep networks that rely on it die, explode or stand still.
 
 ## Example
 
@@ -53,12 +53,20 @@ from advisor import Convention, Evidence, Finding, Number, rule
     explains=[
         "batch_too_small_for_batchnorm",
         "data_scarcity",
+        "dead_units",
         "exploding_gradients",
         "learning_rate_too_high",
+        "learning_rate_too_low",
+        "no_signal",
+        "non_finite_loss",
+        "oscillating_loss",
         "overfitting",
+        "saturated_units",
         "slow_convergence",
+        "too_few_epochs",
         "underfitting",
         "unstable_loss",
+        "vanishing_gradients",
     ],
 )
 def training_in_eval_mode(

@@ -10,7 +10,8 @@ Facts, from the first two epochs and the first clean pass:
     input_mean,        of each feature of the training data, where they are few
     input_std
     first_layer_input  layer, kind; mean, std over all; largest: greatest root mean square of a feature; smallest:
-                       least standard deviation of one that varies; offset: largest mean of a feature in its deviations
+                       least standard deviation of one that varies; offset: largest mean of a feature in its deviations.
+                       Beside embeddings: of the first other layer, where the model's numbers enter it as they are
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from advisor.sampling import EPOCHS_READ
 
 MOST_BATCHES = 32  # of an epoch, at each level: about a thousand samples, as many as a mean needs
 LISTED = 32  # features whose mean and deviation are written down one by one
+AS_GIVEN = 2.0  # times at most between the largest features: a layer gets what the model got, and no layer's result
 STILL = 1e-6  # of the deviation of all features: one below it does not vary
 
 
@@ -52,18 +54,30 @@ class Inputs:
         self._add(live, "model", "val", given)
 
     def clean(self, live: Live, _: Sequence[LossCall], entered: Sequence[Sequence[tuple[int, Tensor]]]) -> None:
-        embeds = any(isinstance(layer.module, nn.Embedding | nn.EmbeddingBag) for layer in live.layers)
-        if self._first_layer or embeds or not entered or not entered[0]:
+        if self._first_layer or not entered or not entered[0]:
             return
         self._first_layer = True
+        embeds = [isinstance(layer.module, nn.Embedding | nn.EmbeddingBag) for layer in live.layers]
+        first = next((index for index, _ in entered[0] if not embeds[index]), None)
+        if first is None:
+            return
         moments = Moments()
         for batch in entered:
-            if batch and batch[0][0] == entered[0][0][0]:
-                moments.add(batch[0][1])
+            found = next(((index, tensor) for index, tensor in batch if not embeds[index]), None)
+            if found is not None and found[0] == first:
+                moments.add(found[1])
         pooled = moments.pooled()
-        if pooled is not None:
-            layer = live.layers[entered[0][0][0]]
+        if pooled is not None and (not any(embeds) or self._as_given(pooled)):
+            layer = live.layers[first]
             live.fact("first_layer_input", _entering(layer.name, type(layer.module).__name__, *pooled))
+
+    def _as_given(self, entering: tuple[Values, Values]) -> bool:
+        """Whether what enters a layer beside embeddings has the size of the numbers that the model was given."""
+        given = self._seen["model", "train"].pooled()
+        if given is None:
+            return False
+        one, other = _largest(*entering), _largest(*given)
+        return other > 0 and 1 / AS_GIVEN <= one / other <= AS_GIVEN
 
     def epoch_end(self, live: Live) -> None:
         if live.epoch >= EPOCHS_READ:
@@ -119,10 +133,15 @@ def _entering(layer: str, kind: str, mean: Values, std: Values) -> dict[str, Jso
         "features": len(mean),
         "mean": _short(total[0]),
         "std": _short(total[1]),
-        "largest": _short(np.sqrt(mean**2 + std**2).max()),
+        "largest": _short(_largest(mean, std)),
         "smallest": _short(std[varies].min()) if varies.any() else None,
         "offset": _short((np.abs(mean[varies]) / std[varies]).max()) if varies.any() else None,
     }
+
+
+def _largest(mean: Values, std: Values) -> float:
+    """Greatest root mean square of a feature."""
+    return float(np.sqrt(mean**2 + std**2).max())
 
 
 def _over_all(mean: Values, std: Values) -> tuple[float, float]:

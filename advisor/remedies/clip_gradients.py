@@ -42,19 +42,21 @@ CHANGES = frozenset({"clipping"})
 PERCENTILES = (90, 50)  # the first by the Tuning Playbook; the second where the usual step itself is too long
 NON_FINITE = frozenset({"non_finite_loss", "non_finite_gradients"})
 GROWTH = 10.0  # an order of magnitude, as in those two rules: ordinary batches differ by less
+COMMON = 1.0  # what is written most often, and Hugging Face's `max_grad_norm`
 DIGITS = 3  # of a norm: a plan is read by people
 
 
 class Parameters(_Parameters):
     """max_norm: of the gradients of an optimizer together."""
 
-    max_norm: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)  # what is written most often, for want of norms
+    max_norm: float = Field(default=COMMON, gt=0.0, allow_inf_nan=False)
 
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
     """The 90th percentile and the median of the norms of the first half of the run, as far as they are numbers.
 
-    None where the gradients were ordinary until one was no number: that one cannot be scaled.
+    Where gradients explode from the start, these are norms of the explosion: far above the common limit, that one comes
+    first. None where the gradients were ordinary until one was no number: that one cannot be scaled.
     """
     if any(finding.rule in NON_FINITE for finding in diagnosis.findings) and _ordinary_before(evidence):
         return []
@@ -67,6 +69,10 @@ def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
     if not len(early):
         return [Parameters()]
     limits = [float(f"{np.percentile(early, part):.{DIGITS}g}") for part in PERCENTILES]
+    later = norms.values[-(-len(norms) // 2) :]
+    later = later[np.isfinite(later) & (later > 0)]
+    if limits[-1] > GROWTH * max(COMMON, float(np.median(later)) if len(later) else 0.0):
+        limits.insert(0, COMMON)
     return [Parameters(max_norm=limit) for limit in dict.fromkeys(limits)]
 
 

@@ -27,6 +27,7 @@ He, Zhang, Ren, Sun: Delving Deep into Rectifiers. 2015. https://arxiv.org/abs/1
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -37,6 +38,7 @@ from torch.nn.parameter import is_lazy
 from advisor.diagnosis import Diagnosis
 from advisor.errors import CannotApply
 from advisor.evidence import Evidence, Missing
+from advisor.progress import guessing_loss, initial_loss
 from advisor.record import Record
 from advisor.remedies import Parameters as _Parameters
 from advisor.remedies import Session
@@ -48,6 +50,7 @@ CHANGES = frozenset({"weights"})
 LASTS = "model"
 DRAWN = (*LAYERS, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 DEFAULT = 3**-0.5  # rms(w) · √inputs of PyTorch's Linear and Conv layers: uniform within ±1/√inputs
+STARTED = 2.0  # times the loss of guessing, as in `bad_initialization`: no network that was trained before begins there
 NEAR = 0.1  # a convention: the mean square of 500 such weights, a small layer's, is off by 4 % (√(4/5) / √500)
 
 
@@ -58,10 +61,17 @@ class Parameters(_Parameters):
 
 
 def candidates(diagnosis: Diagnosis, evidence: Evidence) -> list[Parameters]:
-    """All schemes where the start is at fault; else the published ones, where the weights are fresh from PyTorch."""
-    if any(finding.rule == "bad_initialization" for finding in diagnosis.findings):
-        return [Parameters(), Parameters(scheme="kaiming"), Parameters(scheme="xavier")]
-    return [Parameters(scheme="kaiming"), Parameters(scheme="xavier")] if _fresh(evidence) else []
+    """All schemes where the start is at fault; else the published ones, where the weights are fresh from PyTorch.
+
+    Where gradients explode, weights that somebody drew on purpose are at fault as well if the first loss was too.
+    """
+    schemes = [Parameters(), Parameters(scheme="kaiming"), Parameters(scheme="xavier")]
+    fired = {finding.rule for finding in diagnosis.findings}
+    if "bad_initialization" in fired:
+        return schemes
+    if _fresh(evidence):
+        return schemes[1:]
+    return schemes[:1] if "exploding_gradients" in fired and _begins_wrong(evidence) else []
 
 
 def apply(session: Session, parameters: Parameters) -> None:
@@ -118,6 +128,18 @@ def _torchs_own(layer: nn.Module) -> Any:
             if found is not None:
                 return found
     raise CannotApply(f"{type(layer).__name__} cannot be reset", context="reinitialise")
+
+
+def _begins_wrong(evidence: Evidence) -> bool:
+    """Whether the first loss was far above that of guessing: equal shares of the classes, or zero for a number."""
+    try:
+        first = initial_loss(evidence)
+        if evidence.info.task != "regression":
+            return first > STARTED * guessing_loss(evidence)
+        square = evidence.entry("targets", "mean") ** 2 + evidence.entry("targets", "std") ** 2
+        return first > STARTED * (square if evidence.fact("loss") == "mse_loss" else math.sqrt(square))
+    except Missing:
+        return False
 
 
 def _fresh(evidence: Evidence) -> bool:

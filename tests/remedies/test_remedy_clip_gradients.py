@@ -116,6 +116,17 @@ def test_candidates_come_from_the_recorded_norms() -> None:
     assert clip_gradients.candidates(fired, Evidence(record)) == [Parameters(max_norm=1.0)]
 
 
+def test_norms_of_an_explosion_are_no_limit() -> None:
+    """Gradients began at a million and later are of the order of 1: the common limit comes first."""
+    norms = np.array([[1e6]] * 6 + [[3.0]] * 6, np.float32)
+    at = np.arange(len(norms), dtype=np.int64)
+    for values, expected in ((norms, [1.0, 1e6]), (norms[6:], [3.0])):
+        series = Series("total_grad_norm", "step", ("",), at[: len(values)], at[: len(values)] * 0, values)
+        known = replace(record_with(), series={"total_grad_norm": series})
+        found = clip_gradients.candidates(diagnosis_of("exploding_gradients"), Evidence(known))
+        assert expected == [c.max_norm for c in found]
+
+
 def test_what_is_no_number_cannot_be_clipped() -> None:
     """Where gradients grew before the break there is something to clip, where they were ordinary there is not."""
     fired = diagnosis_of("non_finite_loss")

@@ -165,3 +165,20 @@ def test_candidates() -> None:
     assert reinitialise.candidates(diagnosis_of("vanishing_gradients"), with_scales(0.58, math.nan, 0.56)) == three[1:]
     assert reinitialise.candidates(diagnosis_of("vanishing_gradients"), with_scales(0.58, 1.7)) == []
     assert reinitialise.candidates(diagnosis_of(), Evidence(record_with())) == []
+
+
+def exploded(first: float) -> Evidence:
+    """A regression with a first loss, on targets of mean 1 and deviation 1."""
+    record = with_scales(1.25)._record
+    at = np.ones(1, np.int64)
+    loss = Series("step_loss", "step", ("",), at, at * 0, np.array([[first]], np.float32))
+    known = replace(record, series={**record.series, "step_loss": loss})
+    known = replace(known, info=known.info.model_copy(update={"task": "regression"}))
+    return Evidence(replace(known, facts={"loss": "mse_loss", "targets": {"mean": 1.0, "std": 1.0}}))
+
+
+def test_weights_from_which_the_gradient_explodes() -> None:
+    """Drawn on purpose, and the first squared error is 100 where zeros have 2; at 3 they may be trained ones."""
+    assert reinitialise.candidates(diagnosis_of("exploding_gradients"), exploded(100.0)) == [Parameters()]
+    assert reinitialise.candidates(diagnosis_of("exploding_gradients"), exploded(3.0)) == []
+    assert reinitialise.candidates(diagnosis_of("vanishing_gradients"), exploded(100.0)) == []

@@ -12,8 +12,11 @@ from advisor.record import Json
 # --------------------------------------------------------------------------------------- learning_rate_collapsed
 
 
-def scheduled(rates: list[float], losses: list[float], fit: float = 0.3, **facts: Json) -> Evidence:
+def scheduled(
+    rates: list[float], losses: list[float], fit: float = 0.3, *, step_based: bool = False, **facts: Json
+) -> Evidence:
     return made(
+        step_based=step_based,
         train_loss=losses,
         epoch_lr=rates,
         lr=[[0.1]] * 20,
@@ -34,6 +37,14 @@ def test_a_rate_that_was_gone_with_the_first_epoch() -> None:
     )
     assert "(ExponentialLR was stepped 26 times in the first epoch)" in finding.message
     assert (finding.since, finding.confidence) == (0, 0.95)
+
+
+def test_a_loop_that_counts_steps_has_no_epochs_to_step_by() -> None:
+    """Neither are they named, nor is the scheduler to be stepped once in each."""
+    rates = [1e-4 * 1e-3**k for k in range(10)]
+    finding = fired("learning_rate_collapsed", scheduled(rates, STOPPED, step_based=True, scheduler_steps=26))
+    assert finding.message.startswith("The learning rate collapsed: after 10% of the steps it was")
+    assert finding.first_step == "Make the schedule as long as the run, or its decay slower."
 
 
 def test_a_rate_that_went_while_the_loss_still_fell() -> None:
