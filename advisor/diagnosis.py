@@ -209,7 +209,8 @@ def _number(evidence: Evidence, name: str) -> float | None:
 
 def _covered(evidence: Evidence) -> str:
     """What "healthy" rests on."""
-    parts = [f"{evidence.epochs} epochs", f"{evidence.steps} steps"]
+    parts = [] if evidence.info.step_based else [f"{evidence.epochs} epochs"]  # there an epoch is a window of ours
+    parts.append(f"{evidence.steps} steps")
     validated = evidence.has("val_loss") or evidence.has("val_score")
     parts.append("validation" if validated else "no validation")
     for name, text in (("grad_norm", "gradients"), ("dead_units", "activations")):

@@ -59,6 +59,13 @@ class Measured:
         return self.record.epochs_seen if self.record is not None else 0
 
     @property
+    def end(self) -> str:
+        """Where it ended, as its loop counts."""
+        if self.record is not None and self.record.info.step_based:
+            return f"step {self.record.last_step}"
+        return f"epoch {self.epochs}"
+
+    @property
     def seconds(self) -> float:
         """Of the training, without starting the process."""
         return max(self.ran.seconds - self.ran.start_seconds, 0.0)

@@ -83,7 +83,7 @@ class Screening:
             before = lab.at_the_same_epoch(kept, SCREEN, run)
         took = run.broken or run.took_effect()
         verdict = judge(before, after, [SCREEN], lab.metric, noise=self.noise, took_effect=took)
-        note = f"stopped at epoch {run.epochs}" if run.pruned else "" if not run.broken else f"raised {run.error}"
+        note = f"stopped at {run.end}" if run.pruned else "" if not run.broken else f"raised {run.error}"
         shown = lab.row(trial, [run], note=note)
         if run.cannot_apply:  # nothing was trained: there is no score to show
             why = run.cannot_apply.removeprefix(f"{change.steps[-1].remedy}: ")

@@ -37,7 +37,9 @@ def rules(folder: Path, **told: tuple[float, list[str]]) -> dict[str, Rule]:
     return {name: load_rule(folder / f"{name}.py") for name in told}
 
 
-def run(val_accuracy: list[float], clean_train_accuracy: float | None = None, **facts: Json) -> Evidence:
+def run(
+    val_accuracy: list[float], clean_train_accuracy: float | None = None, *, step_based: bool = False, **facts: Json
+) -> Evidence:
     """A classification with two classes, of which guessing gets half right."""
     curves: dict[str, tuple[Phase, list[float]]] = {
         "train_loss": ("train", [0.5] * len(val_accuracy)),
@@ -49,7 +51,7 @@ def run(val_accuracy: list[float], clean_train_accuracy: float | None = None, **
         name: Series(name, phase, ("",), np.arange(len(v)), np.arange(len(v)), np.array(v, np.float32)[:, None])
         for name, (phase, v) in curves.items()
     }
-    return Evidence(Record(RunInfo(task="binary"), series, {"chance_score": 0.5, **facts}))
+    return Evidence(Record(RunInfo(task="binary", step_based=step_based), series, {"chance_score": 0.5, **facts}))
 
 
 def test_of_two_that_contradict_the_surer_is_said(tmp_path: Path) -> None:
@@ -106,6 +108,12 @@ def test_healthy_says_what_it_covered(tmp_path: Path) -> None:
         "seen: 3 epochs, 2 steps, validation, no gradients, no activations, "
         "validation score 0.750 against 0.500 by guessing"
     )
+
+
+def test_a_loop_that_counts_steps_hears_of_no_epochs(tmp_path: Path) -> None:
+    """An epoch of its record is a window of ours."""
+    diagnosis = diagnose(run([0.75, 0.75, 0.75], step_based=True), rules(tmp_path, silent=(0, [])))
+    assert diagnosis.reason.startswith("seen: 2 steps, validation")
 
 
 def test_a_rule_that_returns_something_else_has_crashed(tmp_path: Path) -> None:

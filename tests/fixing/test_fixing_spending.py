@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from worlds import EPOCHS, HEALTHY, Given, World, change, diagnosed, gaining, noise, remedy, run
+from worlds import EPOCHS, HEALTHY, STEPS, Given, World, change, diagnosed, gaining, noise, remedy, run
 
 from advisor.plan import Plan
 from advisor.store import Store
@@ -42,6 +42,14 @@ def test_losers_are_stopped_early_and_cost_less(store: Store, remedies: Given) -
     assert (bad.note, bad.epochs_cost) == ("stopped at epoch 4", 4 / 8)
     assert bad.verdict is not None
     assert bad.verdict.kind == "hurt"
+
+
+def test_a_loser_that_counts_steps_was_stopped_at_one(store: Store, remedies: Given) -> None:
+    """Windows of steps are ours, and not the user's."""
+    remedies(remedy("bad", "layers"))
+    done = run(gaining(store, {"bad": -0.4}, info={"step_based": True}))
+    (bad,) = [trial for trial in done.session.trials if trial.plan]
+    assert bad.note == f"stopped at step {4 * STEPS}"
 
 
 def test_a_hopeless_confirmation_is_stopped(store: Store, remedies: Given) -> None:
