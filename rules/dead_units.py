@@ -76,7 +76,9 @@ def dead_units(
     epochs = run.curve("dead_units").at
     late = series.values[len(series.values) // 2 :]
     dead = np.all(late > share, axis=0, keepdims=True)[0]  # NaN, a layer that was not seen, is not above
-    reached, limit = learnt(run), fit if run.has("clean_train_score") else fallen
+    reached, limit, said = learnt(run), fallen, "training loss fell by {:.0%}"
+    if run.has("clean_train_score"):
+        limit, said = fit, "fit of the training data {:.2f} (0 is guessing)"
     if not dead.any() or not reached <= limit:
         return None
     last = np.where(dead, series.values[-1], -1.0)
@@ -89,7 +91,7 @@ def dead_units(
         "every sample, so that no gradient passes.",
         numbers=(
             Number(text=f"dead units {last[worst]:.0%}", value=float(last[worst]), threshold=share),
-            Number(text=f"fit of the training data {reached:.2f} (0 is guessing)", value=reached, threshold=limit),
+            Number(text=said.format(reached), value=reached, threshold=limit),
         ),
         confidence=0.9 if last[worst] > 0.9 else 0.7,  # conventions: nine in ten leave no other way for the signal
         first_step="Look at how weights and biases begin, then lower the learning rate tenfold."

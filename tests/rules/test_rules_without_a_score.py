@@ -34,6 +34,12 @@ def test_a_dead_layer_where_the_loss_is_where_it_began(losses: list[float], expe
     assert result("dead_units", ranked(losses, 1.0)) == expected
 
 
+def test_what_has_no_score_is_said_in_loss() -> None:
+    """Of 0.5 it is 0.49 in the end."""
+    finding = fired("dead_units", ranked([0.49] * 8, 1.0))
+    assert finding.numbers[1].text == "training loss fell by 2%"
+
+
 def test_a_momentum_that_lost_what_was_learnt() -> None:
     """It ended at twice its best loss."""
     group: Json = [{"class": "SGD", "lr": 0.1, "momentum": 0.998}]
