@@ -7,7 +7,8 @@ tenth of the training data wrong in eval mode, validation hardly worse, the loss
 
 - a linear layer is too narrow for the number of classes: w units that are on or off tell at most 2^w classes apart;
 - a plain reference (nearest neighbours, kernel ridge regression; the probe `reference`) predicts samples that it has
-  not seen better than the network fits those that it was trained on. Noise would stop the reference as well.
+  not seen better than the network fits those that it was trained on, and those of validation. Noise would stop the
+  reference as well.
 
 Where neither is so, the rule says in a note that it cannot tell, and changes nothing. A model that is hardly better
 than guessing is left to other rules, unless the reference knows better: a run that falls so far short of what its data
@@ -83,7 +84,9 @@ def underfitting(
     if wrong < error or train.last - reached > variance * (1.0 - reached):
         return None
     reference = None if _frozen(run) else _reference(run, clear)
-    held = reference is not None and reference[0] - train.last > max(behind, clear * reference[1])
+    # training may be the harder part, of other sizes or augmented: what does well on new samples is not too small
+    fits = max(train.last, reached)
+    held = reference is not None and reference[0] - fits > max(behind, clear * reference[1])
     learns = not run.has("chance_score") or skill(run) >= learned
     if not learns and not held:
         return None

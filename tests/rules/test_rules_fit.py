@@ -115,14 +115,20 @@ def test_r_squared_has_no_binomial_error() -> None:
 # ------------------------------------------------------------------------------------------------- underfitting
 
 
-def small(layers: list[tuple[str, str, int]], classes: int = 10, train: float = 0.6, **facts: object) -> Evidence:
+def small(
+    layers: list[tuple[str, str, int]],
+    classes: int = 10,
+    train: float = 0.6,
+    val: float | None = None,
+    **facts: object,
+) -> Evidence:
     """A classifier whose accuracy is 0.6 on both sides."""
     return made(
         layers=layers,
         train_loss=0.9 + FALLING,
         step_loss=np.full(N, 2.3),
         clean_train_accuracy=np.full(N, train),
-        val_accuracy=np.full(N, train - 0.01),
+        val_accuracy=np.full(N, train - 0.01 if val is None else val),
         facts={"classes": classes, "chance_score": 0.1, **facts},  # type: ignore[dict-item]  # numbers
     )
 
@@ -166,6 +172,14 @@ def test_a_reference_has_to_beat_guessing_itself(chance: float, severity: str) -
     """Balanced weights cost accuracy where one class is rare; a reference that never names that class is none."""
     reference = {"score": 0.96, "chance": chance, "samples": 256}
     run = small([("0", "Linear", 64 * 65), ("2", "Linear", 10 * 65)], **{"probe.reference": reference})
+    assert severity == fired("underfitting", run).severity
+
+
+@pytest.mark.parametrize(("val", "severity"), [(0.6, "problem"), (0.95, "note")])
+def test_what_does_well_on_new_samples_is_not_too_small(val: float, severity: str) -> None:
+    """Training samples may be the harder ones: images of other sizes, or augmented by the data set itself."""
+    reference = {"score": 0.96, "chance": 0.1, "samples": 256}
+    run = small([("0", "Linear", 64 * 65), ("2", "Linear", 10 * 65)], val=val, **{"probe.reference": reference})
     assert severity == fired("underfitting", run).severity
 
 
