@@ -18,7 +18,7 @@ def default_numbers(remedy: str) -> dict[str, float]:
     those.
 
     >>> default_numbers("learning_rate_schedule")
-    {'warmup': 0.05}
+    {'warmup': 0.05, 'instead': False}
     """
     if not remedy.isidentifier():  # a name from a store must not become a path
         return {}
