@@ -173,7 +173,7 @@ def shares(nodes: list[dict[str, Any]], jobs: int | None, gpus_per_trial: float 
         raise AdvisorError(
             f"a trial asks for {wanted:g} GPUs, and no machine of the cluster has more than {max(gpus, default=0):g}",
             context="--gpus-per-trial",
-            hint="ask for fewer; a fraction lets trials share one",
+            hint="ask for fewer, a fraction lets trials share one; RAY_ADDRESS names another cluster",
         )
     room = sum(min(c, int(g / wanted)) for c, g in zip(cpus, gpus, strict=True)) if wanted else sum(cpus)
     at_once = jobs or max(1, room)

@@ -232,9 +232,8 @@ def test_what_a_trial_gets(
 
 def test_more_gpus_than_any_machine_has() -> None:
     """Such a task would wait for ever."""
-    with pytest.raises(
-        AdvisorError, match="asks for 2 GPUs, and no machine of the cluster has more than 1; ask for fewer"
-    ):
+    known = "asks for 2 GPUs, and no machine of the cluster has more than 1; ask for fewer"
+    with pytest.raises(AdvisorError, match=known):
         shares([node(8, 1), node(8, 1)], None, 2.0)
 
 
