@@ -16,3 +16,14 @@ def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     from advisor import assignment
 
     assignment.assign(None)
+
+
+@pytest.fixture
+def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`watch` looks closely at every step, whatever that costs."""
+    from advisor.sampling import Sampling
+
+    monkeypatch.setattr(Sampling, "wants", lambda *_: True)
+    monkeypatch.setattr(Sampling, "next_after", lambda self, step: step + 1)
+    monkeypatch.setattr(Sampling, "reads", lambda *_: True)
+    monkeypatch.setattr(Sampling, "affords", lambda *_: True)

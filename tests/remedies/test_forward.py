@@ -102,13 +102,13 @@ def test_ctrl_c_inside_a_forward() -> None:
 
         def forward(self, x: Tensor) -> Tensor:
             if self.pressed:
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt("pressed")
             scores: Tensor = self.one(x).sqrt()
             return scores
 
     model = Pressed()
     watch = advisor.watch(range(2), model, torch.optim.SGD(model.parameters(), lr=0.1), plan=ON, report=False)
-    with pytest.raises(KeyboardInterrupt):  # noqa: PT012  the loop is what is tested
+    with pytest.raises(KeyboardInterrupt, match="pressed"):  # noqa: PT012  the loop is what is tested
         for _ in watch:
             model.pressed = True
             model(table()[0])

@@ -18,20 +18,13 @@ import advisor
 from advisor.loss_changes import ChangedLoss, LossArguments, Sides
 from advisor.plan import Plan
 from advisor.record import Record
-from advisor.sampling import Sampling
 
 Data = tuple[Tensor, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 SERIES = ("train_loss", "val_loss", "val_r2", "val_accuracy", "clean_train_loss", "clean_train_r2", "prediction_std")
 
 
-@pytest.fixture(autouse=True)
-def _every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look closely at every step, whatever that costs."""
-    monkeypatch.setattr(Sampling, "wants", lambda *_: True)
-    monkeypatch.setattr(Sampling, "next_after", lambda self, step: step + 1)
-    monkeypatch.setattr(Sampling, "reads", lambda *_: True)
-    monkeypatch.setattr(Sampling, "affords", lambda *_: True)
+pytestmark = pytest.mark.usefixtures("every_step")
 
 
 def inputs() -> Tensor:

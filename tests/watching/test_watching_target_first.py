@@ -11,19 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import advisor
-from advisor.sampling import Sampling
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 TRAIN, VAL = slice(0, 48), slice(48, 64)
 
 
-@pytest.fixture(autouse=True)
-def _every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look closely at every step, whatever that costs."""
-    monkeypatch.setattr(Sampling, "wants", lambda *_: True)
-    monkeypatch.setattr(Sampling, "next_after", lambda self, step: step + 1)
-    monkeypatch.setattr(Sampling, "reads", lambda *_: True)
-    monkeypatch.setattr(Sampling, "affords", lambda *_: True)
+pytestmark = pytest.mark.usefixtures("every_step")
 
 
 def mse_loss(one: Tensor, other: Tensor) -> Tensor:
