@@ -100,7 +100,7 @@ class Screening:
         if hopeful:
             healthy = said[0] is not None and said[0].status == "healthy"
             self.tried.append(Tried(trial.number, change, verdict.gain, promising, healthy, stopped=run.pruned))
-        lab.ledger.done(shown.model_copy(update={"verdict": verdict}))
+        lab.ledger.done(shown.model_copy(update={"verdict": verdict, "behind": run.pruned and counts}))
 
     def _rival(self, change: Plan) -> Rival | None:
         """What the screening has to keep up with: the best run so far.

@@ -59,6 +59,7 @@ class Trial(BaseModel):
     cost: float | None = None
     epochs_cost: float | None = None
     note: str = ""  # "stopped at epoch 11", "raised ValueError: …"
+    behind: bool = False  # a screening that was stopped since it fell behind the best one: its gain is of that epoch
 
 
 class Start(BaseModel):

@@ -101,12 +101,13 @@ def _others(session: FixSession) -> str:
     rest = [t for t in session.trials if t.stage in ("screen", "confirm") and not t.kept and t.verdict is not None]
     left_out = [t for t in rest if not all(step in session.plan.steps for step in t.plan.steps)]
     helped = [t for t in left_out if t.verdict is not None and t.verdict.kind == "helped"]
-    unsure = [t for t in left_out if t.verdict is not None and t.verdict.kind == "inconclusive" and t.verdict.gain > 0]
+    better = [t for t in left_out if t.verdict is not None and t.verdict.kind == "inconclusive" and t.verdict.gain > 0]
+    unsure = [t for t in better if not t.behind]
     if helped:
         return f"{len(helped)} more helped but were not kept."
     if unsure:
         return f"{len(unsure)} more looked better, but {'was' if len(unsure) == 1 else 'were'} not confirmed."
-    return "Nothing else helped." if rest else ""
+    return "Nothing else did better." if better else "Nothing else helped." if rest else ""
 
 
 def trial_details(trial: Trial, metric: str) -> Iterator[RenderableType]:

@@ -66,5 +66,5 @@ def _words(trial: Trial) -> str:
         return {"control": "control", "probe": "experiment"}.get(trial.stage, "no verdict")
     words = trial.verdict.kind.replace("_", " ")
     if trial.stage == "screen" and trial.verdict.kind == "inconclusive":  # one seed, and a gain above the noise
-        words = "looks better"
+        words = "fell behind" if trial.behind else "looks better"
     return f"{words} ◀ kept" if trial.kept else words

@@ -39,7 +39,7 @@ def test_losers_are_stopped_early_and_cost_less(store: Store, remedies: Given) -
     remedies(remedy("bad", "layers"))
     done = run(gaining(store, {"bad": -0.4}))
     (bad,) = [trial for trial in done.session.trials if trial.plan]
-    assert (bad.note, bad.epochs_cost) == ("stopped at epoch 4", 4 / 8)
+    assert (bad.note, bad.epochs_cost, bad.behind) == ("stopped at epoch 4", 4 / 8, True)
     assert bad.verdict is not None
     assert bad.verdict.kind == "hurt"
 

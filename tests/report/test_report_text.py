@@ -286,6 +286,18 @@ def test_what_was_not_confirmed_is_not_called_useless() -> None:
     assert "Nothing else helped" in " ".join(text.split())
 
 
+def test_what_was_stopped_behind_another_does_not_look_better() -> None:
+    """It gained something on what is kept, at an epoch where the best change had gained more."""
+    known = session()
+    lost = known.trials[-2].model_copy(
+        update={"stage": "screen", "verdict": one_seed("inconclusive", 0.05), "behind": True}
+    )
+    text = " ".join(render_text(SessionReport(known.model_copy(update={"trials": (*known.trials, lost)}))).split())
+    assert "fell behind" in text
+    assert "looked better" not in text
+    assert "Nothing else did better." in text
+
+
 def test_the_best_of_a_baseline_is_of_the_seeds_beside_it() -> None:
     """Not of the run before the first seed, whose score is none of those that are averaged."""
     runs = tuple(
